@@ -1,0 +1,201 @@
+//! The keyring as a file: created, read and rotated so that a crash at any point leaves a whole one.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use schemas::ids::Timestamp;
+use zeroize::Zeroizing;
+
+use crate::entropy::Entropy;
+use crate::key_id::KeyId;
+use crate::keyring::{BadKeyring, Document, Keyring};
+
+/// Why there is no keyring, and what to do. Never shows a key.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyringError {
+    /// No file there.
+    #[error("there is no keyring at {0}: create one, or set the right path")]
+    Absent(PathBuf),
+    /// Creation never overwrites.
+    #[error("{0} exists already: a keyring is never overwritten; move it away or use it")]
+    Exists(PathBuf),
+    /// Its mode lets others than its owner in.
+    #[error("{path} may be read by others (mode {mode:03o}): run chmod 600 on it")]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// Somebody else is changing it, or died while doing so.
+    #[error("{0} exists: a change is under way, or one was interrupted; then remove that file")]
+    Busy(PathBuf),
+    /// It is not a keyring.
+    #[error("{path}: {source}")]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        source: BadKeyring,
+    },
+    /// The system refused.
+    #[error("{path}: {source}: check that the folder exists, its rights and the free space")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's word.
+        source: io::Error,
+    },
+}
+
+/// Far more than ten thousand master keys.
+const MAX_FILE_LEN: u64 = 4 << 20;
+const OTHERS: u32 = 0o077;
+
+impl Keyring {
+    /// Writes a new keyring of mode 0600. The folder must exist.
+    ///
+    /// # Errors
+    /// `Exists`, `Busy`, `Io`.
+    pub fn create(
+        path: &Path,
+        entropy: &dyn Entropy,
+        now: Timestamp,
+    ) -> Result<Self, KeyringError> {
+        let document = Document::generate(entropy, now);
+        let draft = Draft::write(path, &document)?;
+        // A link, unlike a rename, fails when the name is taken.
+        fs::hard_link(&draft.path, path).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => KeyringError::Exists(path.to_owned()),
+            _ => io_error(path, error),
+        })?;
+        drop(draft);
+        sync_folder(path)?;
+        Ok(Self::from_document(&document))
+    }
+
+    /// Reads a keyring.
+    ///
+    /// # Errors
+    /// `Absent`, `Exposed`, `Malformed`, `Io`.
+    pub fn load(path: &Path) -> Result<Self, KeyringError> {
+        read(path).map(|document| Self::from_document(&document))
+    }
+
+    /// Reads the keyring, or writes a new one where there is none: for installations that hold
+    /// everything in one folder. Elsewhere a missing keyring is an alarm, not an occasion.
+    ///
+    /// # Errors
+    /// As [`Keyring::load`] and [`Keyring::create`].
+    pub fn load_or_create(
+        path: &Path,
+        entropy: &dyn Entropy,
+        now: Timestamp,
+    ) -> Result<Self, KeyringError> {
+        match Self::load(path) {
+            Err(KeyringError::Absent(_)) => {}
+            loaded => return loaded,
+        }
+        match Self::create(path, entropy, now) {
+            // Another process was faster; its keyring is whole, for it appears by a link.
+            Err(KeyringError::Exists(_)) => Self::load(path),
+            created => created,
+        }
+    }
+
+    /// Adds a master key and replaces the file in one step; returns the new key's id. Every process
+    /// must load the keyring again before one of them wraps by it; then citizen keys are re-wrapped
+    /// ([`crate::MasterKeys::is_outdated`]).
+    ///
+    /// # Errors
+    /// `Absent`, `Exposed`, `Busy`, `Malformed`, `Io`; the old file then stands as it was.
+    pub fn rotate_master(
+        path: &Path,
+        entropy: &dyn Entropy,
+        now: Timestamp,
+    ) -> Result<KeyId, KeyringError> {
+        // The draft is also the lock, so it is taken before the file is read.
+        let mut draft = Draft::take(path)?;
+        let mut document = read(path)?;
+        let id = document.rotate(entropy, now);
+        draft.fill(&document)?;
+        fs::rename(&draft.path, path).map_err(|error| io_error(path, error))?;
+        draft.renamed = true;
+        sync_folder(path)?;
+        Ok(id)
+    }
+}
+
+/// The file to be, beside the file that is. Removed when dropped, unless it was renamed.
+struct Draft {
+    path: PathBuf,
+    file: File,
+    renamed: bool,
+}
+
+impl Draft {
+    fn take(target: &Path) -> Result<Self, KeyringError> {
+        let mut name = target.as_os_str().to_owned();
+        name.push(".new");
+        let path = PathBuf::from(name);
+        let options = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+        match options {
+            Ok(file) => Ok(Self { path, file, renamed: false }),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                Err(KeyringError::Busy(path))
+            }
+            Err(error) => Err(io_error(&path, error)),
+        }
+    }
+
+    fn fill(&mut self, document: &Document) -> Result<(), KeyringError> {
+        let written = self.file.write_all(&document.to_json());
+        written.and_then(|()| self.file.sync_all()).map_err(|error| io_error(&self.path, error))
+    }
+
+    fn write(target: &Path, document: &Document) -> Result<Self, KeyringError> {
+        let mut draft = Self::take(target)?;
+        draft.fill(document)?;
+        Ok(draft)
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        if !self.renamed {
+            // Failing leaves a file that the next change names in its error.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<Document, KeyringError> {
+    let file = File::open(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => KeyringError::Absent(path.to_owned()),
+        _ => io_error(path, error),
+    })?;
+    // Of the open file, not of the name: the name may change hands in between.
+    let mode = file.metadata().map_err(|error| io_error(path, error))?.mode() & 0o777;
+    if mode & OTHERS != 0 {
+        return Err(KeyringError::Exposed { path: path.to_owned(), mode });
+    }
+    let mut json = Zeroizing::new(Vec::with_capacity(4096));
+    file.take(MAX_FILE_LEN).read_to_end(&mut json).map_err(|error| io_error(path, error))?;
+    Document::from_json(&json)
+        .map_err(|source| KeyringError::Malformed { path: path.to_owned(), source })
+}
+
+fn sync_folder(path: &Path) -> Result<(), KeyringError> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        Some(_) | None => Path::new("."),
+    };
+    let synced = File::open(folder).and_then(|folder| folder.sync_all());
+    synced.map_err(|error| io_error(path, error))
+}
+
+fn io_error(path: &Path, source: io::Error) -> KeyringError {
+    KeyringError::Io { path: path.to_owned(), source }
+}
