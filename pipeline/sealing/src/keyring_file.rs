@@ -67,10 +67,11 @@ impl Keyring {
         let document = Document::generate(entropy, now);
         let draft = Draft::write(path, &document)?;
         // A link, unlike a rename, fails when the name is taken.
-        fs::hard_link(&draft.path, path).map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => KeyringError::Exists(path.to_owned()),
-            _ => io_error(path, error),
-        })?;
+        if let Err(error) = fs::hard_link(&draft.path, path) {
+            let taken = error.kind() == io::ErrorKind::AlreadyExists;
+            let exists = || KeyringError::Exists(path.to_owned());
+            return Err(if taken { exists() } else { io_error(path, error) });
+        }
         drop(draft);
         sync_folder(path)?;
         Ok(Self::from_document(&document))
@@ -140,8 +141,8 @@ impl Draft {
         let mut name = target.as_os_str().to_owned();
         name.push(".new");
         let path = PathBuf::from(name);
-        let options = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
-        match options {
+        let mut options = OpenOptions::new();
+        match options.write(true).create_new(true).mode(0o600).open(&path) {
             Ok(file) => Ok(Self { path, file, renamed: false }),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 Err(KeyringError::Busy(path))
@@ -172,10 +173,13 @@ impl Drop for Draft {
 }
 
 fn read(path: &Path) -> Result<Document, KeyringError> {
-    let file = File::open(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => KeyringError::Absent(path.to_owned()),
-        _ => io_error(path, error),
-    })?;
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(KeyringError::Absent(path.to_owned()));
+        }
+        Err(error) => return Err(io_error(path, error)),
+    };
     // Of the open file, not of the name: the name may change hands in between.
     let mode = file.metadata().map_err(|error| io_error(path, error))?.mode() & 0o777;
     if mode & OTHERS != 0 {

@@ -50,3 +50,22 @@ macro_rules! redacted {
     )*};
 }
 pub(crate) use redacted;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_and_fiscal_codes_are_wiped_when_dropped() {
+        fn wiped<T: ZeroizeOnDrop>() {}
+        wiped::<Secret>();
+        wiped::<crate::FiscalCode>();
+    }
+
+    #[test]
+    fn a_wiped_secret_holds_nothing() {
+        let mut secret = Secret::new([7; 32]);
+        secret.zeroize();
+        assert_eq!(secret.expose(), &[0; 32]);
+    }
+}

@@ -85,9 +85,8 @@ fn what_is_kept_for_a_citizen_opens() {
     assert_eq!(key.open(Part::Content, message(), &content).as_deref(), Ok(&b"Hello"[..]));
 
     let token = bytes("0707070707070707070707072cac1eb4cba8b4bd29a900d1247a0de61dd2b92546");
-    let email = bytes(concat!(
-        "080808080808080808080808e40fee4b264c9f880eb61c1b7df9dea6307e951f6c4b81f12e0b62dc"
-    ));
+    let email =
+        bytes("080808080808080808080808e40fee4b264c9f880eb61c1b7df9dea6307e951f6c4b81f12e0b62dc");
     let device = Field::DeviceToken { installation: "phone-1" };
     assert_eq!(citizen.open_field(device, &token).as_deref(), Ok("ff00"));
     assert_eq!(citizen.open_field(Field::EmailAddress, &email).as_deref(), Ok("a@b.example"));

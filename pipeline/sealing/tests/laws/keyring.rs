@@ -181,12 +181,12 @@ fn a_keyring_that_is_none_says_where_and_repeats_nothing() {
         with(id, secret),
     ] {
         fs::write(&path, &broken).expect("written");
-        let said = match Keyring::load(&path).expect_err("broken") {
-            error @ KeyringError::Malformed { source: BadKeyring::Syntax { .. }, .. } => {
-                format!("{error} {error:?}")
-            }
-            other => panic!("{other}"),
-        };
+        let error = Keyring::load(&path).expect_err("broken");
+        let said = format!("{error} {error:?}");
+        assert!(
+            matches!(error, KeyringError::Malformed { source: BadKeyring::Syntax { .. }, .. }),
+            "{said}"
+        );
         assert!(!said.contains(&secret[..16]), "{said}");
     }
     let keys: Vec<_> = whole.match_indices("\"masters\"").collect();

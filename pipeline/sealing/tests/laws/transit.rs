@@ -49,7 +49,7 @@ fn a_key_unknown_is_ours_to_wait_for_and_a_key_destroyed_is_the_records_end() {
     let mut town = Town::new(3);
     let wire = town.transit.wrap(&town.entropy, KeyUse::Wire, NOW, id(1), &town.message);
     let wire = wire.expect("wrapped");
-    let unknown = TransitKeys::default().unwrap(id(1), &wire).err().expect("nobody told it");
+    let unknown = TransitKeys::default().unwrap(id(1), &wire).expect_err("nobody told it");
     assert!(matches!(unknown, SealError::UnknownKey(_)) && unknown.is_ours());
 
     let last_day_of_use = after(1);
@@ -61,7 +61,7 @@ fn a_key_unknown_is_ours_to_wait_for_and_a_key_destroyed_is_the_records_end() {
     town.turn(Timestamp(end.0 - 1));
     assert!(town.transit.unwrap(id(1), &wire).is_ok());
     assert!(town.turn(end) > 0);
-    let destroyed = town.transit.unwrap(id(1), &wire).err().expect("its time is over");
+    let destroyed = town.transit.unwrap(id(1), &wire).expect_err("its time is over");
     assert!(matches!(destroyed, SealError::DestroyedKey(_)) && !destroyed.is_ours());
 }
 
@@ -109,7 +109,9 @@ fn a_dead_letter_outlives_the_wire() {
     let parked = town.transit.rewrap(entropy, KeyUse::DeadLetter, NOW, id(1), &wire);
     let parked = parked.expect("re-wrapped");
     let sealed = town.message.seal(entropy, Part::Content, id(1), b"words").expect("sealed");
-    (0..60).for_each(|day| drop(town.turn(after(day))));
+    for day in 0..60 {
+        town.turn(after(day));
+    }
     assert!(town.transit.unwrap(id(1), &wire).is_err());
     let key = town.transit.unwrap(id(1), &parked).expect("a key of months");
     assert_eq!(key.open(Part::Content, id(1), &sealed).as_deref(), Ok(&b"words"[..]));
