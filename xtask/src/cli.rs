@@ -1,0 +1,59 @@
+//! The command line.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::{demo, servers, test, tidy};
+
+/// What a developer of Staffetta can do.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", disable_help_subcommand = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Build Staffetta with its simulators and show a whole run
+    Demo(demo::Arguments),
+    /// Check everything: what the continuous integration runs
+    Test(test::Arguments),
+    /// Check the house rules that no lint knows
+    Tidy,
+    /// A real Apache Kafka on this machine
+    #[command(subcommand)]
+    Kafka(servers::Kafka),
+    /// A real Redis on this machine
+    #[command(subcommand)]
+    Redis(servers::Redis),
+    /// Measure: build the benchmarks in release mode and run one
+    Bench(demo::Bench),
+}
+
+impl Command {
+    pub fn run(self) -> Result<ExitCode> {
+        match self {
+            Self::Demo(arguments) => arguments.run(),
+            Self::Test(arguments) => test::run(&arguments),
+            Self::Tidy => tidy::run(),
+            Self::Kafka(command) => command.run(),
+            Self::Redis(command) => command.run(),
+            Self::Bench(arguments) => arguments.run(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

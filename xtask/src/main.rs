@@ -1,0 +1,30 @@
+//! `cargo xtask`: what a developer of Staffetta can do.
+//!
+//! Exit codes: 0 as wished; 1 something failed; 2 the command line is wrong; `demo` and `bench` end
+//! with the code of the program they run.
+
+mod cli;
+mod console;
+mod demo;
+mod interrupt;
+mod packages;
+mod parts;
+mod process;
+mod servers;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let command = cli::Cli::parse().command;
+    match interrupt::listen().and_then(|()| command.run()) {
+        Ok(code) => code,
+        Err(error) => {
+            console::note(format_args!("xtask: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
