@@ -1,0 +1,224 @@
+//! Topics as the catalogue wants them, and the first offsets of groups. A deliberate act, repeatable.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use futures::executor::block_on;
+use rdkafka::admin::{
+    AdminClient, AdminOptions, AlterConfig, ConfigSource, NewTopic, ResourceSpecifier,
+    TopicReplication,
+};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use schemas::topics::{Kept, Topic};
+
+use super::cluster::{Cluster, offset_number, partition_number};
+use super::context::Plain;
+use super::errors;
+use crate::log::{LogError, Seat, TopicPartition};
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+/// Creates what is missing and sets right what differs. A topic keeps the number of partitions it
+/// has: widening would move keys, and their order and compaction with them.
+pub(super) fn topics(cluster: &Cluster, topics: &[Topic], partitions: u32) -> Result<(), LogError> {
+    let admin: AdminClient<Plain> = cluster
+        .settings
+        .client()
+        .create_with_context(Plain)
+        .map_err(|error| errors::passing(&error))?;
+    let limit = cluster.settings.call_timeout;
+    let options = AdminOptions::new().request_timeout(Some(limit)).operation_timeout(Some(limit));
+    let existing = created(cluster, &admin, &options, topics, partitions)?;
+    for topic in existing {
+        set_right(cluster, &admin, &options, topic)?;
+    }
+    let deadline = Instant::now() + limit;
+    for topic in topics {
+        await_leaders(cluster, *topic, deadline)?;
+    }
+    Ok(())
+}
+
+/// Creates the missing ones; answers those that were there before.
+fn created(
+    cluster: &Cluster,
+    admin: &AdminClient<Plain>,
+    options: &AdminOptions,
+    topics: &[Topic],
+    partitions: u32,
+) -> Result<Vec<Topic>, LogError> {
+    let policies: Vec<_> =
+        topics.iter().map(|topic| policy(topic.kept(), cluster.settings.replication)).collect();
+    let copies = i32::from(cluster.settings.replication);
+    let wanted: Vec<_> = topics
+        .iter()
+        .zip(&policies)
+        .map(|(topic, policy)| {
+            let name = cluster.names.topic(*topic);
+            let replication = TopicReplication::Fixed(copies);
+            let fresh = NewTopic::new(name, partition_number(partitions), replication);
+            policy.iter().fold(fresh, |topic, (key, value)| topic.set(key, value))
+        })
+        .collect();
+    let results =
+        block_on(admin.create_topics(&wanted, options)).map_err(|error| errors::passing(&error))?;
+    let mut existing = Vec::new();
+    for result in results {
+        match result {
+            Ok(_) => {}
+            Err((name, RDKafkaErrorCode::TopicAlreadyExists)) => {
+                existing.extend(cluster.names.find(&name));
+            }
+            Err((name, code)) => {
+                return Err(LogError::Broken(format!("topic {name} was not created: {code}")));
+            }
+        }
+    }
+    Ok(existing)
+}
+
+/// What the catalogue says of a topic, in Kafka's words.
+fn policy(kept: Kept, replication: u16) -> BTreeMap<&'static str, String> {
+    let mut policy = BTreeMap::from([("cleanup.policy", kept.cleanup_policy().to_owned())]);
+    match kept {
+        Kept::For(time) => {
+            policy.insert("retention.ms", time.as_millis().to_string());
+        }
+        Kept::Compacted => {
+            // An erased citizen's key is gone from the disks within a day: the segment closes after
+            // an hour at most, is cleaned within twelve, and its tombstone outlives slow readers.
+            policy.insert("segment.ms", HOUR.as_millis().to_string());
+            policy.insert("max.compaction.lag.ms", (HOUR * 12).as_millis().to_string());
+            policy.insert("delete.retention.ms", (HOUR * 24).as_millis().to_string());
+            policy.insert("min.cleanable.dirty.ratio", "0.1".to_owned());
+        }
+    }
+    if replication >= 3 {
+        policy.insert("min.insync.replicas", "2".to_owned());
+    }
+    policy
+}
+
+/// Changes what differs and leaves every other setting that somebody has made.
+fn set_right(
+    cluster: &Cluster,
+    admin: &AdminClient<Plain>,
+    options: &AdminOptions,
+    topic: Topic,
+) -> Result<(), LogError> {
+    let name = cluster.names.topic(topic);
+    let resource = ResourceSpecifier::Topic(name);
+    let answer = block_on(admin.describe_configs([&resource], options))
+        .map_err(|error| errors::passing(&error))?;
+    let refused =
+        |code| LogError::Broken(format!("topic {name} does not show or take settings: {code}"));
+    let mut now: BTreeMap<String, String> = BTreeMap::new();
+    let mut own: BTreeMap<String, String> = BTreeMap::new();
+    for described in answer {
+        for entry in described.map_err(refused)?.entries {
+            let Some(value) = entry.value else { continue };
+            if entry.source == ConfigSource::DynamicTopic {
+                own.insert(entry.name.clone(), value.clone());
+            }
+            now.insert(entry.name, value);
+        }
+    }
+    let wanted = policy(topic.kept(), cluster.settings.replication);
+    if wanted.iter().all(|(key, value)| now.get(*key) == Some(value)) {
+        return Ok(());
+    }
+    // The request replaces all settings of the topic: the others go along as they are.
+    own.extend(wanted.into_iter().map(|(key, value)| (key.to_owned(), value)));
+    let fresh = AlterConfig::new(ResourceSpecifier::Topic(name));
+    let change = own.iter().fold(fresh, |change, (key, value)| change.set(key, value));
+    for result in block_on(admin.alter_configs([&change], options))
+        .map_err(|error| errors::passing(&error))?
+    {
+        result.map_err(|(_, code)| refused(code))?;
+    }
+    Ok(())
+}
+
+/// A topic just created takes a moment to be known everywhere.
+fn await_leaders(cluster: &Cluster, topic: Topic, deadline: Instant) -> Result<(), LogError> {
+    loop {
+        match cluster.partitions(topic) {
+            Ok(_) => return Ok(()),
+            Err(error) if Instant::now() >= deadline => return Err(error),
+            Err(_) => cluster.breathe(Duration::from_millis(50)),
+        }
+    }
+}
+
+/// Writes the earliest offset for every partition of every group that has none: 0 while the topic is
+/// young. Workers never do this on their own: a missing offset is a question for an operator.
+pub(super) fn first_offsets(cluster: &Cluster, groups: &[Seat]) -> Result<(), LogError> {
+    let mut topics_of: BTreeMap<String, Vec<Topic>> = BTreeMap::new();
+    for seat in groups {
+        let topics = topics_of.entry(cluster.names.group(seat)).or_default();
+        topics.extend(seat.topics.iter().copied());
+        topics.sort_unstable();
+        topics.dedup();
+    }
+    for (group, topics) in topics_of {
+        let deadline = Instant::now() + cluster.settings.call_timeout;
+        while let Err(error) = first_offsets_of(cluster, &group, &topics) {
+            // The coordinator is made on first use and moves now and then.
+            if Instant::now() >= deadline || !matches!(error, LogError::Unavailable(_)) {
+                return Err(error);
+            }
+            cluster.breathe(Duration::from_millis(100));
+        }
+    }
+    Ok(())
+}
+
+fn first_offsets_of(cluster: &Cluster, group: &str, topics: &[Topic]) -> Result<(), LogError> {
+    let passing = |error: KafkaError| errors::passing(&error);
+    let consumer: BaseConsumer<Plain> =
+        cluster.settings.consumer(group).create_with_context(Plain).map_err(passing)?;
+    let mut asked = Vec::new();
+    for topic in topics {
+        let all = 0..cluster.partitions(*topic)?;
+        asked.extend(all.map(|partition| TopicPartition { topic: *topic, partition }));
+    }
+    let committed = consumer
+        .committed_offsets(cluster.list(asked), cluster.settings.call_timeout)
+        .map_err(passing)?;
+    let mut first = TopicPartitionList::new();
+    for element in committed.elements() {
+        element.error().map_err(passing)?;
+        let at = cluster.names.partition(element.topic(), element.partition());
+        if let (Some(at), Offset::Invalid) = (at, element.offset()) {
+            let offset = Offset::Offset(offset_number(cluster.watermarks(at)?.0));
+            first
+                .add_partition_offset(element.topic(), element.partition(), offset)
+                .map_err(passing)?;
+        }
+    }
+    if first.count() == 0 {
+        return Ok(());
+    }
+    consumer.commit(&first, CommitMode::Sync).map_err(passing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_erased_key_is_compacted_away_within_a_day() {
+        let policy = policy(Topic::CitizenKey.kept(), 3);
+        let hours = |key: &str| policy[key].parse::<u64>().unwrap() / 3_600_000;
+        assert_eq!(policy["cleanup.policy"], "compact");
+        assert!(hours("segment.ms") + hours("max.compaction.lag.ms") <= 24);
+        assert_eq!(policy["min.insync.replicas"], "2");
+    }
+
+    #[test]
+    fn one_copy_asks_for_no_second() {
+        assert!(!policy(Topic::Status.kept(), 1).contains_key("min.insync.replicas"));
+    }
+}

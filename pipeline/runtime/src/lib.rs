@@ -1,0 +1,13 @@
+//! How records move: the log and its two implementations, the worker, its ledger, its world.
+//!
+//! Knows no rule of the product.
+
+pub mod dead;
+pub mod delay;
+pub mod kafka;
+pub mod ledger;
+pub mod log;
+pub mod metrics;
+pub mod stage;
+pub mod worker;
+pub mod world;
