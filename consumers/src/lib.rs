@@ -1,0 +1,4 @@
+//! Crate `consumers`.
+
+pub mod directory;
+pub mod view;
