@@ -1,0 +1,65 @@
+//! What is acknowledged is there; what is written together is there together.
+
+use runtime::log::AppendError;
+
+use crate::bed::Bed;
+use crate::hands::{
+    COMPACTED, EVENTS, INPUT, PARTITIONS, append, prepare, read_all, record, sorted, text,
+    values_in,
+};
+
+pub fn an_acknowledged_append_is_found_where_it_was_said(bed: &dyn Bed) {
+    prepare(bed);
+    let values: Vec<_> = (0..20).map(|n| n.to_string()).collect();
+    let said = append(bed.log(), values.iter().map(|value| record(INPUT, value, value)));
+    let found = read_all(bed, INPUT);
+    assert_eq!(found.len(), values.len());
+    for (value, position) in values.iter().zip(said) {
+        let there = found.iter().find(|it| it.position == position).unwrap();
+        assert_eq!(&text(there), value);
+        let partition = schemas::partitioner::partition(value.as_bytes(), PARTITIONS);
+        assert_eq!(position.at.partition, partition);
+    }
+}
+
+pub fn a_writer_writes_all_or_nothing(bed: &dyn Bed) {
+    prepare(bed);
+    let mut writer = bed.log().writer("all").unwrap();
+    let batch: Vec<_> = (0..20)
+        .map(|n| {
+            let topic = if n % 2 == 0 { INPUT } else { COMPACTED };
+            record(topic, &n.to_string(), &n.to_string())
+        })
+        .collect();
+    let said = writer.write(batch.clone()).unwrap();
+    let mut found = read_all(bed, INPUT);
+    found.extend(read_all(bed, COMPACTED));
+    for (record, position) in batch.iter().zip(&said) {
+        let there = found.iter().find(|it| it.position == *position).unwrap();
+        assert_eq!(there.value, record.value);
+    }
+    // A topic that does not exist: nothing of the batch is seen, and the writer goes on.
+    let missing = schemas::topics::Topic::DeadLetter;
+    let torn = vec![record(EVENTS, "0", "0"), record(missing, "1", "1")];
+    assert!(matches!(writer.write(torn), Err(AppendError::NotTaken(_))));
+    assert_eq!(values_in(bed, EVENTS), Vec::<String>::new());
+    let whole = (0..4).map(|n| record(EVENTS, &n.to_string(), &n.to_string())).collect();
+    assert_eq!(writer.write(whole).unwrap().len(), 4);
+    assert_eq!(values_in(bed, EVENTS), sorted(0..4));
+}
+
+pub fn a_later_writer_of_the_same_name_wins(bed: &dyn Bed) {
+    prepare(bed);
+    let mut earlier = bed.log().writer("one").unwrap();
+    earlier.write(vec![record(EVENTS, "0", "0")]).unwrap();
+    let mut later = bed.log().writer("one").unwrap();
+    let refused = earlier.write(vec![record(EVENTS, "lost", "lost")]);
+    assert!(matches!(refused, Err(AppendError::NotTaken(_))), "{refused:?}");
+    later.write(vec![record(EVENTS, "1", "1")]).unwrap();
+    let refused = earlier.write(vec![record(EVENTS, "lost", "lost")]);
+    assert!(matches!(refused, Err(AppendError::NotTaken(_))), "{refused:?}");
+    let mut other = bed.log().writer("another").unwrap();
+    other.write(vec![record(EVENTS, "2", "2")]).unwrap();
+    later.write(vec![record(EVENTS, "3", "3")]).unwrap();
+    assert_eq!(values_in(bed, EVENTS), sorted(0..4));
+}

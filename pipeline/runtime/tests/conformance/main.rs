@@ -1,0 +1,7 @@
+//! What every log promises, written once and run against each implementation.
+
+mod bed;
+mod hands;
+mod laws;
+
+mod kafka;
