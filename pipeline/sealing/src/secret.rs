@@ -63,6 +63,11 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_prints_nothing_of_itself() {
+        assert_eq!(format!("{:?}", Secret::new([7; 32])), "[redacted]");
+    }
+
+    #[test]
     fn a_wiped_secret_holds_nothing() {
         let mut secret = Secret::new([7; 32]);
         secret.zeroize();

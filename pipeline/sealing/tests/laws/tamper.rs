@@ -169,3 +169,20 @@ fn check_text(text: &str, opens: impl Fn(&str) -> bool) {
     assert!(!opens(&format!("{text}A")));
     assert!(!opens(&"A".repeat(100_000)));
 }
+
+#[test]
+fn a_wrapped_key_cut_short_is_told_from_one_that_was_changed() {
+    let Town { entropy, keyring, transit, citizen, message } = Town::new(11);
+    let masters = keyring.masters();
+    let wire = transit.wrap(&entropy, KeyUse::Wire, NOW, id(1), &message).expect("wrapped");
+    let kept = citizen.keep(&entropy, id(1), &message).expect("kept");
+    let wrapped = masters.wrap_citizen(&entropy, &citizen).expect("wrapped");
+    let (who, when) = (citizen.citizen(), citizen.generation());
+    for shorter in [0, 7, 8, 27, 59] {
+        assert_eq!(transit.unwrap(id(1), &wire[..shorter]).err(), Some(SealError::TooShort));
+        assert_eq!(citizen.recall(id(1), &kept[..shorter]).err(), Some(SealError::TooShort));
+        let opened = masters.unwrap_citizen(who, when, &wrapped[..shorter]);
+        assert_eq!(opened.err(), Some(SealError::TooShort));
+    }
+    assert_eq!(citizen.recall(id(1), &[0; 60]).err(), Some(SealError::Tampered));
+}
