@@ -51,6 +51,8 @@ pub enum Body<'a> {
     Whole(&'a [u8]),
     /// Longer than the limit: cut, not kept.
     TooLong,
+    /// Not complete within its time.
+    TooSlow,
 }
 
 /// A request to send, before anything about it is believed.
@@ -152,6 +154,7 @@ fn decoded(body: Body) -> Result<NewMessage, Problem> {
     let decoded = match body {
         Body::Whole(bytes) => message::decode(bytes),
         Body::TooLong => Err(message::detail_of_unread_body("is longer than this server takes")),
+        Body::TooSlow => Err(message::detail_of_unread_body("did not arrive in time")),
     };
     decoded.map_err(Problem::invalid_message)
 }

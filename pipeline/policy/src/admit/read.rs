@@ -117,6 +117,7 @@ fn body_code_of(body: Body) -> Result<FiscalCode, Problem> {
     let decoded = match body {
         Body::Whole(bytes) => profile::decode_body(bytes),
         Body::TooLong => Err("The body is longer than this server takes.".to_owned()),
+        Body::TooSlow => Err("The body did not arrive in time.".to_owned()),
     };
     decoded.map_err(|detail| Problem::new(400, format!("Invalid {}", PROFILE_BODY.name), detail))
 }

@@ -111,6 +111,21 @@ impl Service {
     }
 }
 
+/// The document of a `service` record: the service, and its API keys as keyed hashes (64 hex digits each).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceDocument {
+    #[serde(flatten)]
+    pub service: Service,
+    pub api_key_hashes: KeyHashes,
+}
+
+/// Both keys of a service, equivalent, so that one can be changed while the other works.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyHashes {
+    pub primary: String,
+    pub secondary: String,
+}
+
 /// Consequences of `require_secure_channels`. For email the message's flag overrides the service's in both
 /// directions; a push says the subject only if neither asks for secrecy (IO forgets the message's flag).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::fmt;
 use schemas::ids::Pseudonym;
 use serde::Deserialize;
 
-use super::service::Service;
+use super::service::{KeyHashes, Service, ServiceDocument};
 use crate::contract::FiscalCode;
 
 /// Both keys of a service, equivalent, so that one can be changed while the other works. Never printed.
@@ -26,6 +26,16 @@ impl fmt::Debug for ApiKeys {
 pub struct Entry {
     pub service: Service,
     pub keys: ApiKeys,
+}
+
+impl Entry {
+    /// What may be published of it; `hash` is the keyed hash of an API key as text.
+    #[must_use]
+    pub fn into_document(self, hash: &dyn Fn(&str) -> String) -> ServiceDocument {
+        let api_key_hashes =
+            KeyHashes { primary: hash(&self.keys.primary), secondary: hash(&self.keys.secondary) };
+        ServiceDocument { service: self.service, api_key_hashes }
+    }
 }
 
 #[derive(Deserialize)]

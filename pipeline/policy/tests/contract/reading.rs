@@ -122,3 +122,16 @@ fn an_incomplete_service_may_ask_only_where_the_flag_the_list_or_the_recipient_a
         assert_eq!(profile(&service, path, refused), Ok(()));
     }
 }
+
+#[test]
+fn a_service_document_reads_back_and_holds_neither_keys_nor_recipients_in_clear() {
+    let text = include_str!("../../../data/services.json");
+    for entry in policy::admit::service_file::read(text, &pseudonym_of).unwrap() {
+        let key = entry.keys.primary.clone();
+        let document = entry.into_document(&|_| "0".repeat(64));
+        let written = serde_json::to_string(&document).unwrap();
+        assert!(!written.contains(&key) && !written.contains(SANDBOX));
+        let read: policy::admit::service::ServiceDocument = serde_json::from_str(&written).unwrap();
+        assert_eq!(read, document);
+    }
+}

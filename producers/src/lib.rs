@@ -1,0 +1,3 @@
+//! Crate `producers`.
+
+pub mod http;
