@@ -1,4 +1,5 @@
 //! Crate `consumers`.
 
 pub mod directory;
+pub mod status;
 pub mod view;
