@@ -1,3 +1,4 @@
 //! Crate `producers`.
 
 pub mod http;
+pub mod ingest;

@@ -159,8 +159,7 @@ impl Listening {
             request.extensions_mut().insert(peer);
             router.clone().call(request)
         });
-        let connection =
-            self.builder.serve_connection(TokioIo::new(stream), service).into_owned();
+        let connection = self.builder.serve_connection(TokioIo::new(stream), service).into_owned();
         let connection = watcher.watch(connection);
         tokio::pin!(connection);
         // The builder waits without limit for the bytes that tell HTTP/1.1 from HTTP/2.

@@ -38,8 +38,8 @@ pub enum TlsError {
 pub fn server_config(files: &TlsFiles) -> Result<Arc<ServerConfig>, TlsError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let chain = certificates(&files.certificates)?;
-    let key = PrivateKeyDer::from_pem_file(&files.key)
-        .map_err(|_| TlsError::File(files.key.clone()))?;
+    let key =
+        PrivateKeyDer::from_pem_file(&files.key).map_err(|_| TlsError::File(files.key.clone()))?;
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(TlsError::Mismatch)?;

@@ -1,0 +1,95 @@
+//! What the sender API needs of the rest of the system.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use policy::admit::projection::Standing;
+use policy::consent::Citizen;
+use schemas::content::Content;
+use schemas::ids::{MessageId, Pseudonym, ServiceId};
+use schemas::records::MessageAccepted;
+
+/// The log's end of an append.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Appended {
+    /// Durable: acknowledged by all in-sync replicas, or synced to disk.
+    Acked,
+    /// Certainly not in the log: queue full, log unreachable before anything was sent.
+    NotTaken,
+    /// Sent, and no answer: it may or may not be there.
+    Unknown,
+}
+
+/// Appends to `message.accepted`.
+#[async_trait]
+pub trait Accept: Send + Sync {
+    /// Resolves when the outcome is known, or when it will not be known in time.
+    async fn append(&self, message: MessageAccepted) -> Appended;
+}
+
+/// The view is behind, flushed or unreachable: nothing may be concluded from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotReady;
+
+/// What is known of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    pub citizen: Pseudonym,
+    pub service_id: ServiceId,
+    pub standing: Standing,
+}
+
+/// The view of statuses, built from `message.accepted` and `message.status`.
+#[async_trait]
+pub trait Statuses: Send + Sync {
+    /// What is known of `id` as soon as its status lies beyond ACCEPTED, or after `wait`; a `wait` of zero
+    /// answers at once. `None`: no such message, as far as a view that is ready can tell.
+    async fn standing(&self, id: MessageId, wait: Duration) -> Result<Option<Known>, NotReady>;
+}
+
+/// Opens a message's content for its sender.
+#[async_trait]
+pub trait Contents: Send + Sync {
+    /// From the store, or while it is on its way from `message.accepted`. `None`: not held (not readable
+    /// yet, rejected, erased).
+    async fn open(&self, known: &Known, id: MessageId) -> Result<Option<Content>, NotReady>;
+}
+
+/// The directory's facts about a citizen with regard to a service.
+#[async_trait]
+pub trait Profiles: Send + Sync {
+    async fn citizen(&self, citizen: Pseudonym, service: &ServiceId) -> Result<Citizen, NotReady>;
+}
+
+/// A claim on an `Idempotency-Key`: keyed hashes only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Claim {
+    /// Keyed hash of service and key.
+    pub name: [u8; 32],
+    /// Keyed hash of the request: path code and body.
+    pub request: [u8; 32],
+    /// The id that the message gets if the claim is new.
+    pub offered: MessageId,
+}
+
+/// What the claim store says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Claimed {
+    /// Ours now; `offered` is the id.
+    New,
+    /// Claimed before by the same request.
+    Same { id: MessageId, acknowledged: bool },
+    /// Claimed before by another request.
+    Other,
+    /// The store cannot say: nothing may be appended.
+    Unavailable,
+}
+
+/// Claims, atomic over all instances.
+#[async_trait]
+pub trait Claims: Send + Sync {
+    async fn claim(&self, claim: Claim) -> Claimed;
+    /// The message of this claim is in the log. A loss of this call only means another append of the same
+    /// id, which consent's duplicate check ends.
+    async fn acknowledge(&self, name: [u8; 32]);
+}
