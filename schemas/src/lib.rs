@@ -3,6 +3,7 @@
 //! Knows no stage, no server and no clock. Everything here is plain data.
 
 pub mod codec;
+pub mod content;
 pub mod headers;
 pub mod ids;
 pub mod partitioner;

@@ -4,6 +4,7 @@
 
 pub mod dead;
 pub mod delay;
+pub mod embedded;
 pub mod kafka;
 pub mod ledger;
 pub mod log;

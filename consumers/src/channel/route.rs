@@ -1,0 +1,99 @@
+//! Realising a step: the record that the story goes on as.
+
+use policy::consent::Consent;
+use policy::next_step::{Facts, Step, next_step};
+use runtime::log::Outgoing;
+use runtime::stage::{Fault, Outcome};
+use runtime::world::World;
+use schemas::headers::Headers;
+use schemas::ids::Timestamp;
+use schemas::records::{Reason, Status, Story};
+use schemas::topics::{Channel, Topic};
+
+use super::events::Events;
+
+/// A story with what has been decided of it and what has been said so far.
+pub struct Routed<'a> {
+    pub story: Story,
+    pub headers: &'a Headers,
+    /// Records that leave with it: events, decisions, device deaths.
+    pub also: Vec<Outgoing>,
+    pub consent: &'a Consent,
+    pub down: &'a [(Channel, Timestamp)],
+    /// Where it returns to from waiting, if nothing better is known.
+    pub here: Channel,
+}
+
+/// What becomes of the record: on to a channel, into a delay, or ended with its status.
+///
+/// # Errors
+/// A fault where nobody may guess about the citizen.
+pub fn route(mut routed: Routed<'_>, world: &World) -> Result<Outcome, Fault> {
+    let now = world.now();
+    let facts = Facts { consent: routed.consent, down: routed.down };
+    match next_step(&routed.story, &facts, now) {
+        Step::Hold => {
+            let retry_at = now.plus(std::time::Duration::from_secs(1));
+            Err(Fault { why: Reason::Held, retry_at })
+        }
+        Step::Send(channel) => {
+            let record = attempt_record(&routed.story, channel, routed.headers, world);
+            routed.also.push(record);
+            Ok(Outcome::Forward(routed.also))
+        }
+        Step::Wait { until, why } => {
+            let channel = match next_step(&routed.story, &facts, until) {
+                Step::Send(channel) => channel,
+                Step::Wait { .. } | Step::Finish { .. } | Step::End | Step::Hold => routed.here,
+            };
+            // One WAITING event per spell of waiting: a record that comes back carries its cause.
+            if routed.headers.cause.is_none() && routed.also.is_empty() {
+                say(&mut routed, Status::Waiting, why, now, world);
+            }
+            let record = attempt_record(&routed.story, channel, routed.headers, world);
+            Ok(Outcome::Postpone { record, until, why, also: routed.also })
+        }
+        Step::Finish { status, reason } => {
+            say(&mut routed, status, reason, now, world);
+            Ok(Outcome::Forward(routed.also))
+        }
+        Step::End if routed.also.is_empty() => Ok(Outcome::Done { why: Reason::Finished }),
+        Step::End => Ok(Outcome::Forward(routed.also)),
+    }
+}
+
+fn say(routed: &mut Routed<'_>, status: Status, why: Reason, now: Timestamp, world: &World) {
+    let mut events = Events::of_story(&routed.story, routed.headers, &world.codec);
+    events.say(status, why, now);
+    routed.story.next_sequence = events.next_sequence;
+    routed.also.append(&mut events.records);
+}
+
+/// A story on its way to a channel's stage.
+#[must_use]
+pub fn attempt_record(
+    story: &Story,
+    channel: Channel,
+    headers: &Headers,
+    world: &World,
+) -> Outgoing {
+    let citizen = story.citizen.to_string().into_bytes();
+    Outgoing {
+        topic: Topic::Attempt(channel, story.lane),
+        key: citizen.clone(),
+        partition_by: citizen,
+        value: Some(world.codec.encode(story)),
+        headers: Headers {
+            traceparent: headers.traceparent.clone(),
+            ce_id: Some(format!("{}-{}-s{}", story.message_id, story.epoch, story.next_sequence)),
+            ce_type: Some("it.staffetta.attempt".to_owned()),
+            message_id: Some(story.message_id),
+            service_id: Some(story.service_id.clone()),
+            epoch: Some(story.epoch),
+            next_sequence: Some(story.next_sequence),
+            accepted_at: Some(story.accepted_at),
+            attempt: Some(story.tries),
+            ..Headers::default()
+        },
+    }
+}

@@ -1,0 +1,12 @@
+//! Every rule of the product, as pure functions of facts and `now`.
+//!
+//! Knows no clock, no I/O, no async, no randomness.
+
+pub mod admit;
+pub mod consent;
+pub mod contract;
+pub mod next_step;
+pub mod outcome;
+pub mod retry;
+pub mod status;
+pub mod story;

@@ -1,0 +1,405 @@
+//! The worker: polls, hands batches to its stage, commits the contiguous prefix. A step function,
+//! driven by a thread in production and by a seeded scheduler in simulation.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::{Duration, Instant};
+
+use futures::FutureExt;
+use schemas::codec::DecodeError;
+use schemas::headers::Headers;
+use schemas::ids::Timestamp;
+use schemas::records::Reason;
+
+use crate::dead::{self, SealBytes};
+use crate::delay;
+use crate::ledger::{Finished, Ledger};
+use crate::log::{CommitError, Incoming, LogError, Member, Outgoing, Transaction};
+use crate::metrics::Metrics;
+use crate::stage::{Fault, Outcome, Received, Stage};
+use crate::world::World;
+
+/// The bounds of a worker. Reaching one slows it down, it loses nothing.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Records handed to the stage at once.
+    pub batch: usize,
+    /// Batches being handled at once.
+    pub batches: usize,
+    /// Records between poll and commit; at this many the worker stops taking.
+    pub window: usize,
+    /// Records of one transaction.
+    pub transaction: usize,
+    /// Commits are at least this far apart, unless a transaction is full.
+    pub cadence: Duration,
+    /// How long a poll waits when nothing is at hand.
+    pub idle: Duration,
+    /// A record that meets an unknown registry id waits this long.
+    pub unknown_id_wait: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            batch: 256,
+            batches: 8,
+            window: 2_000,
+            transaction: 4_000,
+            cadence: Duration::from_millis(20),
+            idle: Duration::from_millis(20),
+            unknown_id_wait: Duration::from_secs(5),
+        }
+    }
+}
+
+/// What a step did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    Worked,
+    /// Nothing to do; nothing will be before this, unless something arrives.
+    Idle,
+}
+
+type Answers = Vec<(Arc<Incoming>, Result<Outcome, Fault>)>;
+
+/// One seat's work.
+pub struct Worker<S: Stage> {
+    stage: Arc<S>,
+    lane: &'static str,
+    member: Box<dyn Member>,
+    world: World,
+    limits: Limits,
+    seal: SealBytes,
+    metrics: Metrics,
+    ledger: Ledger,
+    answers: (SyncSender<Answers>, Receiver<Answers>),
+    /// Batches being handled.
+    handling: usize,
+    last_commit: Timestamp,
+    last_report: Timestamp,
+    /// Taking has ended: what is in hand is finished and committed, nothing more is polled.
+    draining: bool,
+}
+
+impl<S: Stage> Worker<S> {
+    pub fn new(
+        stage: Arc<S>,
+        lane: &'static str,
+        member: Box<dyn Member>,
+        world: World,
+        limits: Limits,
+        seal: SealBytes,
+        metrics: Metrics,
+    ) -> Self {
+        let answers = sync_channel(limits.batches.max(1));
+        let now = world.now();
+        Self {
+            stage,
+            lane,
+            member,
+            world,
+            limits,
+            seal,
+            metrics,
+            ledger: Ledger::default(),
+            answers,
+            handling: 0,
+            last_commit: Timestamp(0),
+            last_report: now,
+            draining: false,
+        }
+    }
+
+    /// Records between poll and commit.
+    #[must_use]
+    pub fn in_hand(&self) -> usize {
+        self.ledger.in_hand()
+    }
+
+    /// One turn: gather answers, commit if due, take more, hand out. `wait` bounds the blocking;
+    /// zero never blocks.
+    ///
+    /// # Errors
+    /// `Fenced` and `Broken` end the worker; `Unavailable` may be tried again.
+    pub fn step(&mut self, wait: Duration) -> Result<Step, LogError> {
+        let mut worked = self.gather(Duration::ZERO);
+        worked |= self.commit_if_due()?;
+        let patience = if worked { Duration::ZERO } else { self.patience(wait) };
+        let full = self.room() == 0;
+        let polls = self.handling == 0 && !full;
+        worked |= self.take(if polls { patience } else { Duration::ZERO })?;
+        worked |= self.hand_out();
+        if !worked && !polls && !patience.is_zero() {
+            worked = self.gather(patience.min(Duration::from_millis(4)));
+        }
+        self.report();
+        Ok(if worked { Step::Worked } else { Step::Idle })
+    }
+
+    /// How long may be waited before something of our own is due: a commit, or a record put back.
+    fn patience(&self, wait: Duration) -> Duration {
+        let now = self.world.now();
+        let mut patience = wait;
+        if self.ledger.has_prefix() {
+            patience = patience.min(self.last_commit.plus(self.limits.cadence).since(now));
+        }
+        if let Some(due) = self.ledger.next_due() {
+            patience = patience.min(due.since(now).max(Duration::from_millis(1)));
+        }
+        patience
+    }
+
+    fn room(&self) -> usize {
+        if self.draining { 0 } else { self.limits.window.saturating_sub(self.ledger.in_hand()) }
+    }
+
+    fn gather(&mut self, wait: Duration) -> bool {
+        let mut worked = false;
+        loop {
+            let next = if worked || wait.is_zero() {
+                self.answers.1.try_recv().map_err(|_| RecvTimeoutError::Timeout)
+            } else {
+                self.answers.1.recv_timeout(wait)
+            };
+            let Ok(answers) = next else { return worked };
+            worked = true;
+            self.handling -= 1;
+            for (record, answer) in answers {
+                self.resolve(&record, answer);
+            }
+        }
+    }
+
+    fn resolve(&mut self, record: &Arc<Incoming>, answer: Result<Outcome, Fault>) {
+        let now = self.world.now();
+        match answer.and_then(|outcome| self.realise(record, outcome, now)) {
+            Ok(outputs) => {
+                self.observe_latency(record, now);
+                self.ledger.finish(record, Finished { outputs });
+            }
+            Err(fault) => {
+                let labels = [self.stage.name(), self.lane, fault.why.name()];
+                self.metrics.faults.with_label_values(&labels).inc();
+                self.ledger.put_back(record, fault.retry_at);
+            }
+        }
+    }
+
+    /// The records that an outcome stands for.
+    fn realise(
+        &self,
+        record: &Incoming,
+        outcome: Outcome,
+        now: Timestamp,
+    ) -> Result<Vec<Outgoing>, Fault> {
+        let (word, why, outputs) = match outcome {
+            Outcome::Forward(outputs) => ("forward", Reason::None, outputs),
+            Outcome::Postpone { record, until, why, mut also } => {
+                also.push(delay::file(record, until, why, now, self.world.time_scale));
+                ("postpone", why, also)
+            }
+            Outcome::DeadLetter { why, mut also } => {
+                also.push(self.letter(record, why, now)?);
+                ("dead_letter", why, also)
+            }
+            Outcome::Done { why } => ("done", why, Vec::new()),
+        };
+        let labels = [self.stage.name(), self.lane, word, why.name()];
+        self.metrics.records_out.with_label_values(&labels).inc();
+        Ok(outputs)
+    }
+
+    fn letter(&self, record: &Incoming, why: Reason, now: Timestamp) -> Result<Outgoing, Fault> {
+        let made = dead::letter(record, self.stage.name(), why, &self.seal, &self.world.codec, now);
+        made.map_err(|why| Fault { why, retry_at: now.plus(self.limits.unknown_id_wait) })
+    }
+
+    fn commit_if_due(&mut self) -> Result<bool, LogError> {
+        let now = self.world.now();
+        let full = self.ledger.finished() >= self.limits.transaction;
+        let due = now.since(self.last_commit) >= self.limits.cadence || self.draining;
+        if !(full || due) || !self.ledger.has_prefix() {
+            return Ok(false);
+        }
+        self.commit(if full { "full" } else { "cadence" })?;
+        Ok(true)
+    }
+
+    fn commit(&mut self, trigger: &str) -> Result<(), LogError> {
+        let prefix = self.ledger.prefix(self.limits.transaction);
+        let offsets = prefix.offsets.clone();
+        let started = Instant::now();
+        let result =
+            self.member.commit(Transaction { outputs: prefix.outputs, offsets: prefix.offsets });
+        let labels = [self.stage.name(), self.lane, trigger];
+        self.metrics.commit.with_label_values(&labels).observe(started.elapsed().as_secs_f64());
+        self.last_commit = self.world.now();
+        match result {
+            Ok(()) => {
+                self.ledger.committed(&offsets);
+                Ok(())
+            }
+            Err(CommitError::Rewound { committed, why }) => {
+                tracing::warn!(stage = self.stage.name(), lane = self.lane, why, "commit rewound");
+                self.metrics.rewinds.with_label_values(&[self.stage.name(), self.lane]).inc();
+                self.ledger.committed(&committed);
+                Ok(())
+            }
+            Err(CommitError::Log(error)) => Err(error),
+        }
+    }
+
+    fn take(&mut self, wait: Duration) -> Result<bool, LogError> {
+        let max = self.room().min(self.limits.batch * 4);
+        let polled = self.member.poll(max, if max == 0 { Duration::ZERO } else { wait })?;
+        for lost in &polled.lost {
+            self.ledger.drop_partition(*lost);
+        }
+        if !polled.revoking.is_empty() {
+            // What is finished of them is still ours to commit; the next poll lets go.
+            if self.ledger.has_prefix() {
+                self.commit("revoke")?;
+            }
+            for given in &polled.revoking {
+                self.ledger.drop_partition(*given);
+            }
+        }
+        let worked = !polled.records.is_empty() || !polled.revoking.is_empty();
+        let labels = [self.stage.name(), self.lane];
+        let count = u64::try_from(polled.records.len()).unwrap_or(u64::MAX);
+        self.metrics.records_in.with_label_values(&labels).inc_by(count);
+        for record in polled.records {
+            self.ledger.take(record);
+        }
+        Ok(worked)
+    }
+
+    fn hand_out(&mut self) -> bool {
+        let mut worked = false;
+        while self.handling < self.limits.batches {
+            let now = self.world.now();
+            let records = self.ledger.hand_out(self.limits.batch, now);
+            if records.is_empty() {
+                break;
+            }
+            worked = true;
+            let (decoded, inputs) = self.decode(records, now);
+            if !inputs.is_empty() {
+                self.spawn(decoded, inputs);
+            }
+        }
+        worked
+    }
+
+    /// Decodable records with their inputs; the others are settled at once.
+    fn decode(
+        &mut self,
+        records: Vec<Arc<Incoming>>,
+        now: Timestamp,
+    ) -> (Vec<Arc<Incoming>>, Vec<Received<S::Input>>) {
+        let mut decoded = Vec::with_capacity(records.len());
+        let mut inputs = Vec::with_capacity(records.len());
+        for record in records {
+            match self.stage.decode(&record, &self.world.codec) {
+                Ok(value) => {
+                    let headers = Headers::from_raw(&record.headers);
+                    inputs.push(Received { value, headers, position: record.position });
+                    decoded.push(record);
+                }
+                Err(DecodeError::UnknownId(..)) => {
+                    let retry_at = now.plus(self.limits.unknown_id_wait);
+                    self.resolve(&record, Err(Fault { why: Reason::Undecodable, retry_at }));
+                }
+                Err(
+                    DecodeError::NoFrame
+                    | DecodeError::UnknownFingerprint(_)
+                    | DecodeError::Malformed(_),
+                ) => {
+                    let why = Reason::Undecodable;
+                    let headers = Headers::from_raw(&record.headers);
+                    let failed = dead::failed(&headers, why, &self.world.codec, now);
+                    let also = failed.into_iter().collect();
+                    self.resolve(&record, Ok(Outcome::DeadLetter { why, also }));
+                }
+            }
+        }
+        (decoded, inputs)
+    }
+
+    fn spawn(&mut self, records: Vec<Arc<Incoming>>, inputs: Vec<Received<S::Input>>) {
+        self.handling += 1;
+        let stage = Arc::clone(&self.stage);
+        let world = self.world.clone();
+        let answers = self.answers.0.clone();
+        self.world.spawn(async move {
+            let handled = AssertUnwindSafe(stage.handle(&inputs, &world)).catch_unwind().await;
+            let results = handled.ok().filter(|results| results.len() == records.len());
+            // A stage that broke down leaves its batch to be tried again, one by one in time.
+            let results = results.unwrap_or_else(|| {
+                let retry_at = world.now().plus(Duration::from_secs(1));
+                vec![Err(Fault { why: Reason::Other, retry_at }); records.len()]
+            });
+            // Room for every batch in flight: this never blocks; the worker may be gone already.
+            let _ = answers.send(records.into_iter().zip(results).collect());
+        });
+    }
+
+    fn observe_latency(&self, record: &Incoming, now: Timestamp) {
+        if let Some(accepted) = Headers::from_raw(&record.headers).accepted_at {
+            let labels = [self.stage.name(), self.lane];
+            let took = now.since(accepted).as_secs_f64();
+            self.metrics.since_accepted.with_label_values(&labels).observe(took);
+        }
+    }
+
+    fn report(&mut self) {
+        let now = self.world.now();
+        if now.since(self.last_report) < Duration::from_millis(500) {
+            return;
+        }
+        self.last_report = now;
+        let labels = [self.stage.name(), self.lane];
+        let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        let lag: u64 = self.member.lag().into_iter().map(|(_, behind)| behind).sum();
+        self.metrics.lag.with_label_values(&labels).set(gauge(lag));
+        let in_hand = u64::try_from(self.ledger.in_hand()).unwrap_or(u64::MAX);
+        self.metrics.in_flight.with_label_values(&labels).set(gauge(in_hand));
+        let oldest = self.ledger.oldest().map_or(0, |at| now.since(at).as_secs());
+        self.metrics.oldest.with_label_values(&labels).set(gauge(oldest));
+    }
+
+    /// Stops taking; finishes and commits what is being handled, within `grace`. What is left then is
+    /// simply not committed and comes again.
+    ///
+    /// # Errors
+    /// See [`Worker::step`].
+    pub fn drain(&mut self, grace: Duration) -> Result<(), LogError> {
+        self.draining = true;
+        let until = Instant::now() + grace;
+        while self.handling > 0 && Instant::now() < until {
+            self.gather(Duration::from_millis(20));
+            self.commit_if_due()?;
+            self.take(Duration::ZERO)?;
+        }
+        self.commit_if_due().map(|_| ())
+    }
+
+    /// Steps until `stop` says so, then drains. Passing troubles of the log are waited out.
+    ///
+    /// # Errors
+    /// `Fenced` and `Broken`.
+    pub fn run(&mut self, stop: &dyn Fn() -> bool, grace: Duration) -> Result<(), LogError> {
+        while !stop() {
+            match self.step(self.limits.idle) {
+                Ok(_) => {}
+                Err(LogError::Unavailable(why)) => {
+                    tracing::warn!(stage = self.stage.name(), why, "log unavailable, waiting");
+                    self.gather(Duration::from_millis(200));
+                }
+                Err(error @ (LogError::Fenced | LogError::Broken(_))) => return Err(error),
+            }
+        }
+        self.drain(grace)
+    }
+}
