@@ -18,7 +18,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Build Staffetta with its simulators and show a whole run
-    Demo(demo::Arguments),
+    Demo(Box<demo::Arguments>),
     /// Check everything: what the continuous integration runs
     Test(test::Arguments),
     /// Check the house rules that no lint knows
@@ -29,6 +29,9 @@ pub enum Command {
     /// A real Redis on this machine
     #[command(subcommand)]
     Redis(servers::Redis),
+    /// A real Postfix on this machine
+    #[command(subcommand)]
+    Postfix(servers::Postfix),
     /// Measure: build the benchmarks in release mode and run one
     Bench(demo::Bench),
 }
@@ -41,6 +44,7 @@ impl Command {
             Self::Tidy => tidy::run(),
             Self::Kafka(command) => command.run(),
             Self::Redis(command) => command.run(),
+            Self::Postfix(command) => command.run(),
             Self::Bench(arguments) => arguments.run(),
         }
     }

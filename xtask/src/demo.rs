@@ -15,7 +15,7 @@ use crate::process::{cargo, run_in_front};
 /// Examples:
 ///   cargo xtask demo                       on the embedded log, stays up until Ctrl-C
 ///   cargo xtask demo --exit --kafka --redis   starts both servers, ends with the verdict
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(verbatim_doc_comment)]
 pub struct Arguments {
     /// End after the verdict; not zero when anything does not add up
@@ -61,14 +61,26 @@ struct Servers {
     redis: Option<redis::Redis>,
 }
 
+/// `demo --exit`, on the embedded log or on a Kafka and a Redis of its own.
+pub fn to_its_end(real: bool) -> Result<ExitStatus> {
+    let server = real.then(String::new);
+    let demo =
+        Arguments { exit: true, kafka: server.clone(), redis: server, ..Arguments::default() };
+    demo.run_to_status()
+}
+
 impl Arguments {
     pub fn run(self) -> Result<ExitCode> {
+        Ok(exit_code(self.run_to_status()?))
+    }
+
+    fn run_to_status(self) -> Result<ExitStatus> {
         packages::ensure(&packages::BUILD)?;
         build()?;
         let (passed_on, servers) = self.start_servers()?;
         let status = run_in_front(&mut program(&passed_on))?;
         drop(servers);
-        Ok(exit_code(status))
+        Ok(status)
     }
 
     fn start_servers(self) -> Result<(Vec<OsString>, Servers)> {

@@ -19,6 +19,7 @@ pub enum Need {
     Maven,
     Redis,
     Postfix,
+    OpenSslTool,
 }
 
 /// What the workspace needs to be built: librdkafka is compiled with compression and TLS.
@@ -35,6 +36,7 @@ impl Need {
             Self::Maven => "maven",
             Self::Redis => "redis-server",
             Self::Postfix => "postfix",
+            Self::OpenSslTool => "openssl",
         }
     }
 
@@ -47,6 +49,7 @@ impl Need {
             Self::Maven => process::find("mvn").is_some(),
             Self::Redis => process::find("redis-server").is_some(),
             Self::Postfix => process::find("postfix").is_some(),
+            Self::OpenSslTool => process::find("openssl").is_some(),
         }
     }
 }
@@ -90,6 +93,13 @@ fn missing(needs: &[Need]) -> Vec<Need> {
 }
 
 fn install(missing: &[Need]) -> Result<()> {
+    if missing.contains(&Need::Postfix) {
+        // Else the package's own answer makes a mail server of this machine.
+        let answer = "postfix postfix/main_mailer_type select No configuration";
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "echo \"$0\" | debconf-set-selections", answer]);
+        process::output(&mut shell)?;
+    }
     apt_get(&["update", "-qq"])?;
     let mut arguments = vec!["install", "-y", "-qq", "--no-install-recommends"];
     arguments.extend(missing.iter().map(|need| need.package()));

@@ -11,7 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rand::Rng;
 
-use crate::interrupt;
+use crate::{console, interrupt};
 
 const STEP: Duration = Duration::from_millis(50);
 
@@ -49,6 +49,30 @@ pub fn run_in_front(command: &mut Command) -> Result<ExitStatus> {
         .spawn()
         .with_context(|| format!("cannot start {program}"))?;
     interrupt::pass_to(Some(child.id()));
+    let status = child.wait();
+    interrupt::pass_to(None);
+    status.with_context(|| format!("lost sight of {program}"))
+}
+
+/// As above, and every line of its standard output is shown to `seen` as well.
+pub fn run_in_front_seen(command: &mut Command, mut seen: impl FnMut(&str)) -> Result<ExitStatus> {
+    use std::io::BufRead;
+    use std::os::unix::process::CommandExt;
+    let program = command.get_program().to_string_lossy().into_owned();
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .process_group(0)
+        .spawn()
+        .with_context(|| format!("cannot start {program}"))?;
+    interrupt::pass_to(Some(child.id()));
+    if let Some(out) = child.stdout.take() {
+        for line in std::io::BufReader::new(out).split(b'\n').map_while(Result::ok) {
+            let line = String::from_utf8_lossy(&line);
+            console::say(&line);
+            seen(&line);
+        }
+    }
     let status = child.wait();
     interrupt::pass_to(None);
     status.with_context(|| format!("lost sight of {program}"))

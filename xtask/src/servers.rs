@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::console::say;
 use crate::parts::running::{self, Record};
-use crate::parts::{Place, kafka, redis};
+use crate::parts::{Place, kafka, postfix, redis};
 
 #[derive(Debug, Subcommand)]
 pub enum Kafka {
@@ -31,6 +31,16 @@ pub enum Redis {
     /// Start an empty server that keeps nothing on disk
     Up(Output),
     /// End it
+    Down(Output),
+    /// Say whether it runs, and where; exit code 1 when it does not
+    Status(Output),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Postfix {
+    /// Start a server that demands STARTTLS and delivers everything into one mailbox
+    Up(Output),
+    /// End it; the mailbox stays until the next start
     Down(Output),
     /// Say whether it runs, and where; exit code 1 when it does not
     Status(Output),
@@ -73,12 +83,29 @@ impl Redis {
         match self {
             Self::Up(output) => Ok(output.started(&redis::up(Place::standing("redis"))?.keep())),
             Self::Down(output) => output.down("redis"),
-            Self::Status(output) => output.status("redis", |record| {
-                redis::answers(&record.address)
-                    .map_or_else(|error| format!("{error:#}"), |()| "answers".to_owned())
-            }),
+            Self::Status(output) => {
+                output.status("redis", |record| in_words(redis::answers(&record.address)))
+            }
         }
     }
+}
+
+impl Postfix {
+    pub fn run(self) -> Result<ExitCode> {
+        match self {
+            Self::Up(output) => {
+                Ok(output.started(&postfix::up(Place::standing("postfix"))?.keep()))
+            }
+            Self::Down(output) => output.down("postfix"),
+            Self::Status(output) => {
+                output.status("postfix", |record| in_words(postfix::answers(&record.address)))
+            }
+        }
+    }
+}
+
+fn in_words(answer: Result<()>) -> String {
+    answer.map_or_else(|error| format!("{error:#}"), |()| "answers".to_owned())
 }
 
 impl Output {

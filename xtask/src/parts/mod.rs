@@ -3,6 +3,7 @@
 
 pub mod kafka;
 pub mod place;
+pub mod postfix;
 pub mod redis;
 pub mod running;
 

@@ -41,8 +41,11 @@ impl Place {
     pub fn prepare(&self) -> Result<()> {
         use std::os::unix::fs::DirBuilderExt;
         self.remove()?;
+        if let Some(parent) = self.folder.parent() {
+            fs::create_dir_all(parent)
+                .with_context(|| format!("cannot make {}", parent.display()))?;
+        }
         fs::DirBuilder::new()
-            .recursive(true)
             .mode(0o700)
             .create(&self.folder)
             .with_context(|| format!("cannot make {}", self.folder.display()))

@@ -26,7 +26,7 @@ const RULES: [Rule; 15] = [
     ("an_exception_is_still_needed", sizes::an_exception_is_still_needed),
     ("a_foreign_word_lives_in_one_place", words::a_foreign_word_lives_in_one_place),
     ("a_topic_is_spelt_once", words::a_topic_is_spelt_once),
-    ("a_metric_is_spelt_once", words::a_metric_is_spelt_once),
+    ("a_metric_is_spelt_in_one_file", words::a_metric_is_spelt_in_one_file),
     ("no_stage_names_another_stage", stages::no_stage_names_another_stage),
     ("schemas_depends_on_nothing_of_ours", stages::schemas_depends_on_nothing_of_ours),
     ("simulators_depend_on_nothing_of_ours", stages::simulators_depend_on_nothing_of_ours),

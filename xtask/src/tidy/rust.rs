@@ -56,12 +56,12 @@ fn literal_or_comment(text: &str, at: usize) -> Option<(Kind, Inner, usize)> {
         let end = at + block_comment(rest);
         return Some((Kind::Comment, at..end, end));
     }
-    if rest.starts_with('"') {
-        let end = at + 1 + closing_quote(&rest[1..], '"');
+    if let Some(inside) = rest.strip_prefix('"') {
+        let end = at + 1 + closing_quote(inside, '"');
         return Some((Kind::Literal, at + 1..end, (end + 1).min(text.len())));
     }
     let follows_a_word = text[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_');
-    if rest.starts_with('r') && !follows_a_word || rest.starts_with("br") && !follows_a_word {
+    if !follows_a_word && (rest.starts_with('r') || rest.starts_with("br")) {
         return raw_string(text, at);
     }
     if rest.starts_with('\'') {
