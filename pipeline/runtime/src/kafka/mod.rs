@@ -12,6 +12,7 @@ mod appender;
 mod apply;
 mod cluster;
 mod context;
+mod delivery;
 mod errors;
 mod ffi;
 mod member;

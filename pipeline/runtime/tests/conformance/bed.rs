@@ -9,6 +9,13 @@ pub trait Bed {
     /// Called between two polls by whoever waits for something: logs that live by a clock of their
     /// own move it on.
     fn a_moment(&self) {}
+
+    /// The same log over a connection on which answers to commits get lost; whether what was asked
+    /// for was done, nobody can tell beforehand.
+    fn shaky(&self) -> &dyn Log;
+
+    /// Called before every commit that may go wrong, with a number that rises.
+    fn shake(&self, _nth: usize) {}
 }
 
 /// Runs the named laws, each on a bed of its own.
@@ -33,13 +40,15 @@ macro_rules! all_laws_hold_on {
                 a_second_holder_of_a_seat_fences_the_first,
                 a_crashed_member_resumes_at_the_committed_offsets,
                 an_offset_may_move_without_an_output,
-                many_transactions_in_a_row_lose_and_double_nothing;
+                many_transactions_in_a_row_lose_and_double_nothing,
+                an_unknown_outcome_neither_loses_nor_doubles;
             members:
                 records_of_one_key_keep_their_order,
                 a_share_comes_and_goes_without_loss_or_duplicate,
                 a_dead_members_share_is_inherited,
                 a_paused_partition_stays_owned_and_delivers_nothing,
-                a_pause_survives_going_back,
+                a_pause_drops_nothing_that_was_fetched,
+                a_member_without_room_gives_its_share_away,
                 lag_counts_what_was_not_handed_out_yet;
             readers:
                 a_record_comes_back_as_it_went,

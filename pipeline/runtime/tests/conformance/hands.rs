@@ -155,7 +155,12 @@ impl Copier {
 
     /// One poll, and a commit of what was in flight; of everything when partitions go.
     pub fn step(&mut self, wait: Duration) {
-        let polled = match self.member.poll(50, wait) {
+        self.step_for(50, wait);
+    }
+
+    /// The same with at most `max` new records.
+    pub fn step_for(&mut self, max: usize, wait: Duration) {
+        let polled = match self.member.poll(max, wait) {
             Ok(polled) => polled,
             Err(LogError::Unavailable(_)) => return,
             Err(error) => panic!("{error}"),

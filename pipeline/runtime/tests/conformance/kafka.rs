@@ -9,11 +9,19 @@ use runtime::log::Log;
 
 use crate::bed::{Bed, all_laws_hold_on};
 
-struct KafkaBed(KafkaLog);
+struct KafkaBed {
+    log: KafkaLog,
+    /// Gives up waiting for a commit's answer about when it comes.
+    shaky: KafkaLog,
+}
 
 impl Bed for KafkaBed {
     fn log(&self) -> &dyn Log {
-        &self.0
+        &self.log
+    }
+
+    fn shaky(&self) -> &dyn Log {
+        &self.shaky
     }
 }
 
@@ -33,7 +41,8 @@ fn bed() -> KafkaBed {
         commit_timeout: Duration::from_secs(4),
         ..KafkaSettings::new(bootstrap)
     };
-    KafkaBed(KafkaLog::connect(settings).unwrap())
+    let hasty = KafkaSettings { commit_timeout: Duration::from_millis(2), ..settings.clone() };
+    KafkaBed { log: KafkaLog::connect(settings).unwrap(), shaky: KafkaLog::connect(hasty).unwrap() }
 }
 
 all_laws_hold_on!(bed());

@@ -4,4 +4,5 @@ mod bed;
 mod hands;
 mod laws;
 
+mod embedded;
 mod kafka;

@@ -114,8 +114,7 @@ pub fn a_paused_partition_stays_owned_and_delivers_nothing(bed: &dyn Bed) {
     assert_eq!(offsets, expected);
 }
 
-/// A pause in the middle of a queue drops nothing: what lay fetched is delivered after the resume.
-pub fn a_pause_survives_going_back(bed: &dyn Bed) {
+pub fn a_pause_drops_nothing_that_was_fetched(bed: &dyn Bed) {
     prepare(bed);
     append_values(bed.log(), INPUT, 0..200);
     let mut member = bed.log().join(&seat(0)).unwrap();
@@ -135,6 +134,35 @@ pub fn a_pause_survives_going_back(bed: &dyn Bed) {
     let mut values: Vec<_> = records.iter().map(text).collect();
     values.sort_unstable();
     assert_eq!(values, sorted(0..200));
+}
+
+/// A worker whose hands are full polls for nothing, and still belongs to its group.
+pub fn a_member_without_room_gives_its_share_away(bed: &dyn Bed) {
+    prepare(bed);
+    append_values(bed.log(), INPUT, 0..200);
+    let mut full = bed.log().join(&seat(0)).unwrap();
+    let mut in_hand = take(bed, full.as_mut(), 20);
+    let mut other = Copier::join(bed.log(), 1);
+    let mut released = false;
+    wait_for(bed, "the other's share", || {
+        let polled = full.poll(0, A_WHILE).unwrap();
+        assert!(polled.records.is_empty());
+        in_hand.retain(|it| !polled.revoking.contains(&it.position.at));
+        released |= !polled.revoking.is_empty();
+        other.step(A_WHILE);
+        (released && !other.owned.is_empty()).then_some(())
+    });
+    full.commit(copy_of(&in_hand)).unwrap();
+    // There is room again: nothing was skipped meanwhile.
+    let mut copied = in_hand.len();
+    wait_for(bed, "everything else", || {
+        let records = full.poll(50, A_WHILE).unwrap().records;
+        full.commit(copy_of(&records)).unwrap();
+        copied += records.len();
+        other.step(A_WHILE);
+        (copied + other.committed >= 200).then_some(())
+    });
+    assert_eq!(values_in(bed, OUTPUT), sorted(0..200));
 }
 
 pub fn lag_counts_what_was_not_handed_out_yet(bed: &dyn Bed) {

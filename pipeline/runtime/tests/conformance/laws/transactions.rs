@@ -108,3 +108,21 @@ pub fn many_transactions_in_a_row_lose_and_double_nothing(bed: &dyn Bed) {
     assert_eq!(values_in(bed, OUTPUT), sorted(0..500));
     assert_eq!(copier.rewound, 0);
 }
+
+pub fn an_unknown_outcome_neither_loses_nor_doubles(bed: &dyn Bed) {
+    prepare(bed);
+    append_values(bed.log(), INPUT, 0..200);
+    let mut copier = Copier::join(bed.shaky(), 0);
+    let mut steps = 0;
+    // Most answers are lost here, so the copies themselves have to be counted.
+    wait_for(bed, "200 copies", || {
+        for _ in 0..10 {
+            steps += 1;
+            bed.shake(steps);
+            copier.step_for(7, A_WHILE);
+        }
+        (values_in(bed, OUTPUT).len() >= 200).then_some(())
+    });
+    assert_eq!(values_in(bed, OUTPUT), sorted(0..200));
+    assert!(copier.rewound > 0, "not one answer was lost: the law was not tried");
+}
