@@ -1,0 +1,12 @@
+mod bad_messages;
+mod bounds;
+mod description;
+mod fakes;
+mod gateway;
+mod idempotency;
+mod privacy;
+mod profiles;
+mod reading;
+mod submitting;
+mod support;
+mod transport;

@@ -1,0 +1,5 @@
+//! Laws of the doors, over real HTTP.
+
+#![allow(clippy::unwrap_used, reason = "here a failed unwrap is a failed law")]
+
+mod ingest;
