@@ -12,10 +12,10 @@ use axum::routing::{get, post};
 use futures::stream;
 use serde::Deserialize;
 
-use crate::StartError;
 use crate::control::{Controls, Script};
 use crate::journal::Journal;
 use crate::listen::{self, Life};
+use crate::{StartError, ids};
 
 /// Lines handed over at a time, so that a million of them are never copied at once.
 const LINES_AT_A_TIME: usize = 1000;
@@ -78,7 +78,7 @@ async fn reset(State(admin): State<Admin>) -> StatusCode {
 }
 
 async fn script(State(admin): State<Admin>, body: Bytes) -> Response {
-    let applied = serde_json::from_slice::<Script>(&body)
+    let applied = ids::object::<Script>(&body)
         .map_err(|wrong| wrong.to_string())
         .and_then(|script| admin.controls.apply(script).map_err(str::to_owned));
     match applied {

@@ -3,6 +3,9 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::rand::fill;
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE, URL_SAFE_NO_PAD};
+use serde::de::DeserializeOwned;
 
 /// Milliseconds since 1970, by the system's clock: certificates and tokens are judged by it.
 pub(crate) fn now_ms() -> u64 {
@@ -32,10 +35,25 @@ pub(crate) fn capitals<const N: usize>() -> String {
     random::<N>().iter().map(|byte| char::from(ALPHABET[usize::from(*byte) % 36])).collect()
 }
 
+/// Reads a JSON object. Reading into a type alone would take an array of its fields as well.
+pub(crate) fn object<T: DeserializeOwned>(text: &[u8]) -> serde_json::Result<T> {
+    let fields: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(text)?;
+    T::deserialize(fields)
+}
+
+/// The bytes of a part of a JWT (RFC 7515 §2: base64url, here with padding or without).
+pub(crate) fn jwt_bytes(part: &str) -> Option<Vec<u8>> {
+    URL_SAFE_NO_PAD.decode(part).or_else(|_| URL_SAFE.decode(part)).ok()
+}
+
+/// The JSON object in a part of a JWT.
+pub(crate) fn jwt_object<T: DeserializeOwned>(part: &str) -> Option<T> {
+    object(&jwt_bytes(part)?).ok()
+}
+
 /// PEM (RFC 7468) around `der`.
 pub(crate) fn pem(label: &str, der: &[u8]) -> String {
-    use base64::Engine as _;
-    let text = base64::engine::general_purpose::STANDARD.encode(der);
+    let text = STANDARD.encode(der);
     let mut pem = format!("-----BEGIN {label}-----\n");
     for line in text.as_bytes().chunks(64) {
         pem.push_str(&String::from_utf8_lossy(line));

@@ -4,12 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
-use base64::Engine as _;
-use base64::engine::general_purpose::{URL_SAFE, URL_SAFE_NO_PAD};
 use parking_lot::Mutex;
 use serde::Deserialize;
 
 use super::reason::Reason;
+use crate::ids;
 
 /// "A provider token whose timestamp is more than one hour old is rejected."
 const LIFE_SECONDS: u64 = 60 * 60;
@@ -84,13 +83,13 @@ impl Keys {
         let token = std::str::from_utf8(token).map_err(|_| INVALID)?;
         let (signed, signature) = token.rsplit_once('.').ok_or(INVALID)?;
         let (head, claims) = signed.split_once('.').ok_or(INVALID)?;
-        let head: Head = decode(head).ok_or(INVALID)?;
-        let claims: Claims = decode(claims).ok_or(INVALID)?;
+        let head: Head = ids::jwt_object(head).ok_or(INVALID)?;
+        let claims: Claims = ids::jwt_object(claims).ok_or(INVALID)?;
         if head.alg != "ES256" || claims.iss != self.team_id {
             return Err(INVALID);
         }
         let key = self.keys.iter().find(|key| key.id == head.kid).ok_or(INVALID)?;
-        let signature = bytes(signature).ok_or(INVALID)?;
+        let signature = ids::jwt_bytes(signature).ok_or(INVALID)?;
         // RFC 7518 §3.4 wants R and S side by side; clients in wide use send ASN.1 DER, and Apple takes
         // both (jchambers/pushy and a2 with OpenSSL send DER).
         let verifies = |algorithm| {
@@ -105,14 +104,6 @@ impl Keys {
         }
         Ok(Verified { key_id: head.kid, issued_at: claims.iat })
     }
-}
-
-fn bytes(part: &str) -> Option<Vec<u8>> {
-    URL_SAFE_NO_PAD.decode(part).or_else(|_| URL_SAFE.decode(part)).ok()
-}
-
-fn decode<T: serde::de::DeserializeOwned>(part: &str) -> Option<T> {
-    serde_json::from_slice(&bytes(part)?).ok()
 }
 
 /// What a connection remembers of the tokens it has seen.

@@ -13,7 +13,7 @@ mod script;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
 use aws_lc_rs::rsa::{KeyPair, KeySize};
@@ -73,20 +73,18 @@ pub(crate) async fn start(
 ) -> Result<Fcm, StartError> {
     let (listener, address) = listen::bind().await?;
     let token_uri = format!("https://{address}/token");
-    let key = KeyPair::generate(KeySize::Rsa2048).map_err(|_| StartError::Key)?;
+    let key = make_key()?;
     let project = &config.fcm_project_id;
-    // One key serves both accounts, because making an RSA key takes long.
     let sender = Account::new(project, "sender", true);
     let powerless = Account::new(project, "powerless", false);
-    let service_account = write(authority, config, &sender, &key, &token_uri)?;
-    let powerless_account = write(authority, config, &powerless, &key, &token_uri)?;
+    let service_account = write(authority, config, &sender, &key.private_pem, &token_uri)?;
+    let powerless_account = write(authority, config, &powerless, &key.private_pem, &token_uri)?;
     let controls = Arc::new(Controls::new());
     let journal = Journal::new(config.received_max, config.received_max_bytes);
-    let public = key.public_key().as_ref().to_vec();
     let edge = Arc::new(Edge {
         tokens: Tokens::new(
             vec![sender, powerless],
-            public,
+            key.public.clone(),
             token_uri.clone(),
             config.access_token_seconds,
         ),
@@ -119,20 +117,38 @@ pub(crate) async fn start(
     })
 }
 
+struct Key {
+    private_pem: String,
+    /// PKCS#1 `RSAPublicKey`.
+    public: Vec<u8>,
+}
+
+/// The accounts' key. One for the process, because making an RSA key takes long.
+fn make_key() -> Result<&'static Key, StartError> {
+    static KEY: OnceLock<Key> = OnceLock::new();
+    if let Some(key) = KEY.get() {
+        return Ok(key);
+    }
+    let pair = KeyPair::generate(KeySize::Rsa2048).map_err(|_| StartError::Key)?;
+    let der: Pkcs8V1Der<'_> = pair.as_der().map_err(|_| StartError::Key)?;
+    let private_pem = ids::pem("PRIVATE KEY", der.as_ref());
+    let public = pair.public_key().as_ref().to_vec();
+    Ok(KEY.get_or_init(|| Key { private_pem, public }))
+}
+
 /// Writes the file that Google's console offers for download.
 fn write(
     authority: &Authority,
     config: &Config,
     account: &Account,
-    key: &KeyPair,
+    private_pem: &str,
     token_uri: &str,
 ) -> Result<PathBuf, StartError> {
-    let der: Pkcs8V1Der<'_> = key.as_der().map_err(|_| StartError::Key)?;
     let text = json!({
         "type": "service_account",
         "project_id": config.fcm_project_id,
         "private_key_id": account.key_id,
-        "private_key": ids::pem("PRIVATE KEY", der.as_ref()),
+        "private_key": private_pem,
         "client_email": account.email,
         "client_id": "100000000000000000000",
         "auth_uri": token_uri.replace("/token", "/auth"),

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
 use base64::Engine as _;
-use base64::engine::general_purpose::{URL_SAFE, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use parking_lot::Mutex;
 use serde::Deserialize;
 
@@ -143,8 +143,8 @@ impl Tokens {
         const SIGNATURE: OauthError = invalid("Invalid JWT Signature.");
         let (signed, signature) = assertion.rsplit_once('.').ok_or(SHAPE)?;
         let (head, claims) = signed.split_once('.').ok_or(SHAPE)?;
-        let head: Head = decode(head).ok_or(SHAPE)?;
-        let claims: Claims = decode(claims).ok_or(SHAPE)?;
+        let head: Head = ids::jwt_object(head).ok_or(SHAPE)?;
+        let claims: Claims = ids::jwt_object(claims).ok_or(SHAPE)?;
         let account = self
             .accounts
             .iter()
@@ -152,7 +152,7 @@ impl Tokens {
             .ok_or(invalid("Invalid grant: account not found"))?;
         // A key id is optional, but a wrong one names a key that does not exist.
         let is_our_key = head.kid.is_none_or(|kid| kid == account.key_id);
-        let signature = bytes(signature).ok_or(SIGNATURE)?;
+        let signature = ids::jwt_bytes(signature).ok_or(SIGNATURE)?;
         let key = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, &self.public);
         let is_signed = key.verify(signed.as_bytes(), &signature).is_ok();
         if head.alg != "RS256" || !is_our_key || !is_signed {
@@ -215,14 +215,6 @@ fn bearer(authorization: Option<&[u8]>) -> Option<&str> {
     let (scheme, token) = text.split_once(' ')?;
     let token = token.trim();
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
-}
-
-fn bytes(part: &str) -> Option<Vec<u8>> {
-    URL_SAFE_NO_PAD.decode(part).or_else(|_| URL_SAFE.decode(part)).ok()
-}
-
-fn decode<T: serde::de::DeserializeOwned>(part: &str) -> Option<T> {
-    serde_json::from_slice(&bytes(part)?).ok()
 }
 
 /// `application/x-www-form-urlencoded` (WHATWG URL §5.1).

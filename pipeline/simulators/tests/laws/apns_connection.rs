@@ -28,12 +28,13 @@ async fn until_limit(connection: &H2, expected: usize) {
 async fn one_stream_is_allowed_until_a_token_was_accepted_then_as_many_as_configured() {
     let doubles = doubles(|config| config.apns_streams = 500).await;
     let apns = &doubles.running.apns;
+    let push = Push::sound(apns);
     let mut connection = client(apns).await;
     until_limit(&connection, 1).await;
-    let unsigned = Push::sound(apns).without("authorization");
+    let unsigned = push.clone().without("authorization");
     connection.ask(unsigned.request()).await.unwrap();
     assert_eq!(connection.send.current_max_send_streams(), 1);
-    connection.ask(Push::sound(apns).request()).await.unwrap();
+    connection.ask(push.clone().request()).await.unwrap();
     until_limit(&connection, 500).await;
 }
 
@@ -41,12 +42,11 @@ async fn one_stream_is_allowed_until_a_token_was_accepted_then_as_many_as_config
 async fn a_refused_notification_may_set_the_limit_back_to_one() {
     let doubles = doubles(|config| config.apns_one_stream_after_refusal = true).await;
     let apns = &doubles.running.apns;
+    let push = Push::sound(apns);
     let mut connection = client(apns).await;
-    for (push, limit) in [
-        (Push::sound(apns), 1000),
-        (Push::sound(apns).marked("fa110400"), 1),
-        (Push::sound(apns), 1000),
-    ] {
+    for (push, limit) in
+        [(push.clone(), 1000), (push.clone().marked("fa110400"), 1), (push.clone(), 1000)]
+    {
         connection.ask(push.request()).await.unwrap();
         until_limit(&connection, limit).await;
     }
@@ -56,11 +56,12 @@ async fn a_refused_notification_may_set_the_limit_back_to_one() {
 async fn a_second_stream_before_the_first_token_is_refused_and_may_be_sent_again() {
     let doubles = doubles(|_| {}).await;
     let apns = &doubles.running.apns;
+    let push = Push::sound(apns);
     // The client has not read the server's SETTINGS yet and may send what it likes.
     let io = connect(apns.address, &apns.ca, &[b"h2"]).await.unwrap();
     let mut connection = H2::over(io).await;
-    let slow = connection.begin(Push::sound(apns).marked("51002000").request());
-    let second = connection.begin(Push::sound(apns).request());
+    let slow = connection.begin(push.clone().marked("51002000").request());
+    let second = connection.begin(push.clone().request());
     let (slow, second) = futures::join!(slow, second);
     assert_eq!(slow.unwrap().status, 200);
     assert_eq!(second.unwrap_err().reason(), Some(Reason::REFUSED_STREAM));
@@ -72,12 +73,13 @@ async fn a_second_stream_before_the_first_token_is_refused_and_may_be_sent_again
 async fn a_reset_comes_after_the_request_was_read_and_leaves_the_connection_alone() {
     let doubles = doubles(|_| {}).await;
     let apns = &doubles.running.apns;
+    let push = Push::sound(apns);
     let mut connection = client(apns).await;
-    let reset = connection.ask(Push::sound(apns).marked("c105ed00").request()).await;
+    let reset = connection.ask(push.clone().marked("c105ed00").request()).await;
     let error = reset.unwrap_err();
     assert!(error.is_reset() && error.is_remote());
     assert_ne!(error.reason(), Some(Reason::REFUSED_STREAM));
-    let next = connection.ask(Push::sound(apns).request()).await.unwrap();
+    let next = connection.ask(push.clone().request()).await.unwrap();
     assert_eq!(next.status, 200);
     assert_eq!(apns.counts().by_answer["reset"], 1);
 }
@@ -86,12 +88,13 @@ async fn a_reset_comes_after_the_request_was_read_and_leaves_the_connection_alon
 async fn silence_holds_its_own_stream_only() {
     let doubles = doubles(|_| {}).await;
     let apns = &doubles.running.apns;
+    let push = Push::sound(apns);
     let mut connection = client(apns).await;
-    connection.ask(Push::sound(apns).request()).await.unwrap();
+    connection.ask(push.clone().request()).await.unwrap();
     until_limit(&connection, 1000).await;
-    let mut silent = Box::pin(connection.begin(Push::sound(apns).marked("0ff11e00").request()));
+    let mut silent = Box::pin(connection.begin(push.clone().marked("0ff11e00").request()));
     for _ in 0..10 {
-        let answer = connection.ask(Push::sound(apns).request()).await.unwrap();
+        let answer = connection.ask(push.clone().request()).await.unwrap();
         assert_eq!(answer.status, 200);
     }
     assert!(poll!(&mut silent).is_pending());
@@ -102,12 +105,13 @@ async fn silence_holds_its_own_stream_only() {
 async fn a_slow_token_is_answered_after_two_scaled_seconds_and_holds_up_nobody() {
     let doubles = doubles(|config| config.time_scale = 20.0).await;
     let apns = &doubles.running.apns;
+    let push = Push::sound(apns);
     let mut connection = client(apns).await;
-    connection.ask(Push::sound(apns).request()).await.unwrap();
+    connection.ask(push.clone().request()).await.unwrap();
     until_limit(&connection, 1000).await;
     let begun = Instant::now();
-    let mut slow = Box::pin(connection.begin(Push::sound(apns).marked("51002000").request()));
-    let quick = connection.ask(Push::sound(apns).request()).await.unwrap();
+    let mut slow = Box::pin(connection.begin(push.clone().marked("51002000").request()));
+    let quick = connection.ask(push.clone().request()).await.unwrap();
     assert_eq!(quick.status, 200);
     assert!(poll!(&mut slow).is_pending());
     assert_eq!(slow.await.unwrap().status, 200);
@@ -118,10 +122,11 @@ async fn a_slow_token_is_answered_after_two_scaled_seconds_and_holds_up_nobody()
 async fn a_connection_sent_away_answers_what_it_took_and_leaves_the_rest_unprocessed() {
     let doubles = doubles(|config| config.apns_goaway_after = Some(5)).await;
     let apns = &doubles.running.apns;
+    let push = Push::sound(apns);
     let mut connection = client(apns).await;
-    connection.ask(Push::sound(apns).request()).await.unwrap();
+    connection.ask(push.clone().request()).await.unwrap();
     until_limit(&connection, 1000).await;
-    let pushes: Vec<_> = (0..10).map(|_| connection.begin(Push::sound(apns).request())).collect();
+    let pushes: Vec<_> = (0..10).map(|_| connection.begin(push.clone().request())).collect();
     let answers = futures::future::join_all(pushes).await;
     let (taken, left): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
     assert_eq!((taken.len(), left.len()), (4, 6));
@@ -163,12 +168,13 @@ async fn an_idle_connection_is_sent_away_when_its_time_is_over() {
 async fn more_streams_than_allowed_end_the_connection() {
     let doubles = doubles(|config| config.apns_streams = 2).await;
     let apns = &doubles.running.apns;
-    let mut raw = Raw::connect(apns).await;
+    let push = Push::sound(apns);
+    let mut raw = Raw::connect(apns.address, &apns.ca).await;
     assert_eq!(raw.until(SETTINGS).await.stream_limit(), Some(1));
-    raw.send(1, Push::sound(apns).request()).await;
+    raw.send(1, push.clone().request()).await;
     assert_eq!(raw.until(SETTINGS).await.stream_limit(), Some(2));
     for stream in [3, 5, 7] {
-        raw.send(stream, Push::sound(apns).marked("0ff11e00").request()).await;
+        raw.send(stream, push.clone().marked("0ff11e00").request()).await;
     }
     let (last, code, debug) = raw.until(GOAWAY).await.farewell();
     assert_eq!((last, code), (5, 11));
@@ -180,7 +186,7 @@ async fn more_streams_than_allowed_end_the_connection() {
 async fn an_empty_200_is_a_headers_frame_that_ends_its_stream() {
     let doubles = doubles(|_| {}).await;
     let apns = &doubles.running.apns;
-    let mut raw = Raw::connect(apns).await;
+    let mut raw = Raw::connect(apns.address, &apns.ca).await;
     raw.send(1, Push::sound(apns).request()).await;
     let answer = raw.until(HEADERS).await;
     assert!(answer.ends_stream() && answer.stream == 1);
@@ -190,7 +196,7 @@ async fn an_empty_200_is_a_headers_frame_that_ends_its_stream() {
 async fn goaway_names_the_last_stream_that_was_taken() {
     let doubles = doubles(|config| config.apns_goaway_after = Some(2)).await;
     let apns = &doubles.running.apns;
-    let mut raw = Raw::connect(apns).await;
+    let mut raw = Raw::connect(apns.address, &apns.ca).await;
     for stream in [1, 3] {
         raw.send(stream, Push::sound(apns).request()).await;
         assert!(raw.until(HEADERS).await.ends_stream() || stream == 3);
@@ -209,13 +215,14 @@ async fn goaway_names_the_last_stream_that_was_taken() {
 async fn as_many_streams_as_ordered_are_refused_unread() {
     let doubles = doubles(|_| {}).await;
     let apns = &doubles.running.apns;
+    let push = Push::sound(apns);
     let mut connection = client(apns).await;
     apns.script(Script { refuse_streams: Some(2), ..Script::default() }).unwrap();
     for _ in 0..2 {
-        let refused = connection.ask(Push::sound(apns).request()).await.unwrap_err();
+        let refused = connection.ask(push.clone().request()).await.unwrap_err();
         assert_eq!(refused.reason(), Some(Reason::REFUSED_STREAM));
     }
-    let answer = connection.ask(Push::sound(apns).request()).await.unwrap();
+    let answer = connection.ask(push.clone().request()).await.unwrap();
     assert_eq!(reason(&answer), "200");
 }
 
@@ -223,14 +230,15 @@ async fn as_many_streams_as_ordered_are_refused_unread() {
 async fn a_double_that_is_down_cuts_its_connections_and_takes_none() {
     let doubles = doubles(|_| {}).await;
     let apns = &doubles.running.apns;
+    let push = Push::sound(apns);
     let mut connection = client(apns).await;
-    connection.ask(Push::sound(apns).request()).await.unwrap();
+    connection.ask(push.clone().request()).await.unwrap();
     let down = |down| Script { down: Some(down), ..Script::default() };
     apns.script(down(true)).unwrap();
     let _ = connection.connection.await.unwrap();
     assert!(connect(apns.address, &apns.ca, &[b"h2"]).await.is_err());
     apns.script(down(false)).unwrap();
-    let answer = client(apns).await.ask(Push::sound(apns).request()).await.unwrap();
+    let answer = client(apns).await.ask(push.clone().request()).await.unwrap();
     assert_eq!(answer.status, 200);
 }
 

@@ -11,6 +11,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
 use crate::support::fcm::{Sender, TOKEN, client, detail, failure, send, sound};
+use crate::support::frames::{GOAWAY, Raw, SETTINGS};
 use crate::support::http::http1;
 use crate::support::{connect, doubles};
 
@@ -181,6 +182,20 @@ async fn a_connection_has_a_hundred_streams() {
     let mut sender = Sender::of(&doubles.running.fcm).await;
     assert_eq!(sender.connection.send.current_max_send_streams(), 100);
     sender.connection.send = sender.connection.send.clone().ready().await.unwrap();
+}
+
+#[tokio::test]
+async fn more_streams_than_a_hundred_end_the_connection_in_googles_words() {
+    let doubles = doubles(|_| {}).await;
+    let fcm = &doubles.running.fcm;
+    let sender = Sender::of(fcm).await;
+    let mut raw = Raw::connect(fcm.address, &fcm.ca).await;
+    assert_eq!(raw.until(SETTINGS).await.stream_limit(), Some(100));
+    for stream in (1..=201).step_by(2) {
+        raw.send(stream, sender.request(&sound("mute-1"))).await;
+    }
+    let expected = (199, 1, "exceeded_max_concurrent_streams".to_owned());
+    assert_eq!(raw.until(GOAWAY).await.farewell(), expected);
 }
 
 #[tokio::test]

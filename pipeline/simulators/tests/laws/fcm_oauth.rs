@@ -11,11 +11,9 @@ async fn check(fcm: &Fcm, changes: Value, expected: &str) {
     let account = Account::read(&fcm.service_account);
     let mut claims = account.claims();
     for (name, value) in changes.as_object().unwrap() {
-        match value {
-            Value::Null => claims.as_object_mut().unwrap().remove(name),
-            value => claims.as_object_mut().unwrap().insert(name.clone(), value.clone()),
-        };
+        claims[name] = value.clone();
     }
+    claims.as_object_mut().unwrap().retain(|_, value| !value.is_null());
     let assertion = account.assertion(&account.head(), &claims);
     let answer = client(fcm).await.ask(account.exchange(&assertion)).await.unwrap();
     let body = answer.json();

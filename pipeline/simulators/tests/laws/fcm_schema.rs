@@ -10,10 +10,8 @@ fn changed(pointer: &str, value: Value) -> Value {
     let mut body = sound(TOKEN);
     let (parent, name) = pointer.rsplit_once('/').unwrap();
     let parent = body.pointer_mut(parent).unwrap().as_object_mut().unwrap();
-    match value {
-        Value::Null => parent.remove(name),
-        value => parent.insert(name.to_owned(), value),
-    };
+    parent.insert(name.to_owned(), value);
+    parent.retain(|_, value| !value.is_null());
     body
 }
 

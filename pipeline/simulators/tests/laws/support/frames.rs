@@ -1,9 +1,11 @@
 //! An HTTP/2 client that obeys nothing: frames written and read by hand (RFC 9113 §4.1), header fields
 //! as literals (RFC 7541 §6.2.2). For what a correct client neither sends nor shows.
 
+use std::net::SocketAddr;
+use std::path::Path;
+
 use bytes::Bytes;
 use http::Request;
-use simulators::Apns;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
@@ -52,8 +54,8 @@ pub struct Raw {
 }
 
 impl Raw {
-    pub async fn connect(apns: &Apns) -> Raw {
-        let mut io = connect(apns.address, &apns.ca, &[b"h2"]).await.unwrap();
+    pub async fn connect(address: SocketAddr, ca: &Path) -> Raw {
+        let mut io = connect(address, ca, &[b"h2"]).await.unwrap();
         io.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
         let mut raw = Raw { io };
         raw.write(SETTINGS, 0, 0, &[]).await;

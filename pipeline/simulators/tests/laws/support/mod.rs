@@ -23,7 +23,7 @@ use tokio_rustls::client::TlsStream;
 /// Running doubles with the folder that they live in.
 pub struct Doubles {
     pub running: Simulators,
-    pub folder: TempDir,
+    _folder: TempDir,
 }
 
 /// Starts doubles on which scripted seconds take milliseconds.
@@ -32,7 +32,7 @@ pub async fn doubles(change: impl FnOnce(&mut Config)) -> Doubles {
     let mut config =
         Config { folder: folder.path().to_owned(), time_scale: 1000.0, ..Config::default() };
     change(&mut config);
-    Doubles { running: simulators::start(config).await.unwrap(), folder }
+    Doubles { running: simulators::start(config).await.unwrap(), _folder: folder }
 }
 
 pub fn now() -> u64 {
