@@ -1,0 +1,143 @@
+use std::path::Path;
+
+use super::*;
+use crate::log::LogError;
+
+/// How many files under `folder` hold `needle`.
+fn files_with(folder: &Path, needle: &str) -> usize {
+    let mut found = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found += files_with(&path, needle);
+        } else {
+            let bytes = std::fs::read(&path).unwrap();
+            let needle = needle.as_bytes();
+            found += usize::from(bytes.windows(needle.len()).any(|window| window == needle));
+        }
+    }
+    found
+}
+
+#[test]
+fn records_offsets_and_first_offsets_survive_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    {
+        let log = on_disk(folder.path(), world().0);
+        append(&log, numbers(INPUT, 0..20));
+        append(&log, [record(COMPACTED, "a", "1"), record(COMPACTED, "a", "2")]);
+        let mut member = log.join(&seat(0)).unwrap();
+        let records = member.poll(8, NOW).unwrap().records;
+        member.commit(copy_of(&records)).unwrap();
+    }
+    let log = on_disk(folder.path(), world().0);
+    assert_eq!(read_all(&log, OUTPUT).len(), 8);
+    assert_eq!(values(&log, COMPACTED), ["2"]);
+    let mut member = log.join(&seat(0)).unwrap();
+    let records = poll(&mut member).records;
+    assert_eq!(records.len(), 12);
+    member.commit(copy_of(&records)).unwrap();
+    append(&log, [record(COMPACTED, "a", "3")]);
+    assert_eq!(values(&log, COMPACTED), ["3"]);
+    let mut copies = values(&log, OUTPUT);
+    copies.dedup();
+    assert_eq!(copies.len(), 20);
+}
+
+#[test]
+fn a_second_user_of_the_folder_is_refused_in_clear_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let _log = on_disk(folder.path(), world().0);
+    let second = EmbeddedLog::open(folder.path(), world().0, Settings::default());
+    let Err(LogError::Broken(why)) = second else { panic!("two hold one folder") };
+    assert!(why.contains("used by another process"), "{why}");
+}
+
+#[test]
+fn topics_keep_their_records_when_others_are_added_before_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings { partitions: 0, ..Settings::default() };
+    let late = [OUTPUT, COMPACTED];
+    {
+        let log = EmbeddedLog::open(folder.path(), world().0, settings.clone()).unwrap();
+        log.apply(&late, 3, &[]).unwrap();
+        append(&log, numbers(OUTPUT, 0..5));
+    }
+    let log = EmbeddedLog::open(folder.path(), world().0, settings).unwrap();
+    log.apply(&Topic::all(), 2, &[]).unwrap();
+    assert_eq!((log.partitions(OUTPUT), log.partitions(INPUT)), (Ok(3), Ok(2)));
+    append(&log, numbers(INPUT, 0..2));
+    assert_eq!(values(&log, OUTPUT), ["0", "1", "2", "3", "4"]);
+}
+
+#[test]
+fn what_was_erased_is_in_no_file_after_compaction() {
+    let folder = tempfile::tempdir().unwrap();
+    let (world, clock) = world();
+    let log = on_disk(folder.path(), world.clone());
+    append(&log, [record(COMPACTED, "a", "CANARY-KEPT"), record(COMPACTED, "b", "CANARY-ERASED")]);
+    append(&log, [record(COMPACTED, "c", "CANARY-REPLACED"), record(INPUT, "d", "CANARY-OLD")]);
+    append(&log, [record(COMPACTED, "c", "new"), tombstone(COMPACTED, "b")]);
+    clock.set(world.now().plus(Duration::from_secs(86_400 * 8)));
+    append(&log, [record(INPUT, "d", "CANARY-YOUNG")]);
+    let member = log.join(&seat(0)).unwrap();
+    commit_all(member);
+    log.sweep(world.now()).unwrap();
+    let erased = ["CANARY-ERASED", "CANARY-REPLACED", "CANARY-OLD"];
+    for canary in erased {
+        assert!(files_with(folder.path(), canary) > 0, "{canary} was never there to be found");
+    }
+    log.compact().unwrap();
+    for canary in erased {
+        assert_eq!(files_with(folder.path(), canary), 0, "{canary} can still be read");
+    }
+    for canary in ["CANARY-KEPT", "CANARY-YOUNG"] {
+        assert!(files_with(folder.path(), canary) > 0, "{canary} is lost");
+    }
+    drop(log);
+    let log = on_disk(folder.path(), world);
+    assert_eq!(values(&log, COMPACTED), ["CANARY-KEPT", "new"]);
+    assert_eq!(values(&log, INPUT), ["CANARY-YOUNG"]);
+}
+
+/// Lets the group pass everything, without outputs.
+fn commit_all(mut member: Box<dyn Member>) {
+    let offsets = copy_of(&poll(&mut member).records).offsets;
+    member.commit(Transaction { outputs: vec![], offsets }).unwrap();
+}
+
+#[test]
+fn callers_on_many_threads_share_commits_and_lose_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = on_disk(folder.path(), world().0);
+    std::thread::scope(|scope| {
+        for thread in 0..8usize {
+            let appender = log.appender().unwrap();
+            scope.spawn(move || {
+                for n in 0..25 {
+                    let name = (thread * 25 + n).to_string();
+                    let appended = appender.append(record(INPUT, &name, &name));
+                    futures::executor::block_on(appended).unwrap();
+                }
+            });
+        }
+    });
+    let records = read_all(&log, INPUT);
+    assert_eq!(records.len(), 200);
+    let mut names = values(&log, INPUT);
+    names.dedup();
+    assert_eq!(names.len(), 200);
+    for partition in 0..2 {
+        let here = records.iter().filter(|it| it.position.at.partition == partition);
+        assert!(here.enumerate().all(|(n, it)| it.position.offset == n as u64));
+    }
+}
+
+#[test]
+fn a_log_stays_open_as_long_as_somebody_writes_to_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let appender = on_disk(folder.path(), world().0).appender().unwrap();
+    futures::executor::block_on(appender.append(record(INPUT, "a", "a"))).unwrap();
+    drop(appender);
+    assert_eq!(values(&on_disk(folder.path(), world().0), INPUT), ["a"]);
+}
