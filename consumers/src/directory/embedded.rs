@@ -138,6 +138,11 @@ impl Projection for EmbeddedDirectory {
         Ok(())
     }
 
+    async fn restart(&self) -> Result<(), ViewError> {
+        *self.state.write() = State::default();
+        Ok(())
+    }
+
     async fn mark_ready(&self) -> Result<(), ViewError> {
         self.state.write().ready = true;
         Ok(())

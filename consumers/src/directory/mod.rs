@@ -18,6 +18,8 @@ use crate::view::ViewError;
 mod change;
 mod dossier;
 mod embedded;
+#[cfg(test)]
+mod laws;
 
 pub use change::{Change, Fact, Part};
 pub use dossier::Dossier;

@@ -87,6 +87,11 @@ impl Projection for EmbeddedStatus {
         Ok(())
     }
 
+    async fn restart(&self) -> Result<(), ViewError> {
+        *self.state.write() = State::default();
+        Ok(())
+    }
+
     async fn mark_ready(&self) -> Result<(), ViewError> {
         self.state.write().ready = true;
         Ok(())

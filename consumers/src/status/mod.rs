@@ -15,6 +15,8 @@ use crate::view::ViewError;
 
 mod embedded;
 mod entry;
+#[cfg(test)]
+mod laws;
 
 pub use embedded::EmbeddedStatus;
 pub use entry::{Accepted, Entry, News, Place};

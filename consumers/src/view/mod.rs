@@ -43,6 +43,13 @@ pub trait Projection: Send + Sync {
     /// applied where that is so, and it must be opened again. `Down`: unknown, repeat the same.
     async fn apply(&self, read: &Read) -> Result<(), ViewError>;
 
+    /// Forgets everything, to be built from the beginning: its positions are no longer in the log, so
+    /// what it holds may miss a tombstone.
+    ///
+    /// # Errors
+    /// `Down`.
+    async fn restart(&self) -> Result<(), ViewError>;
+
     /// The log's end has been reached since the view was opened: from now on it may be asked.
     ///
     /// # Errors

@@ -59,6 +59,8 @@ struct Opened {
     /// Partitions whose end has not been seen since.
     behind: BTreeSet<TopicPartition>,
     ready: bool,
+    /// It began at the log's beginning: there is nowhere to go back to.
+    from_nothing: bool,
     /// Read and perhaps not applied.
     pending: Option<Read>,
 }
@@ -98,7 +100,8 @@ impl Projector {
             }
             Err(Trouble::View(ViewError::Down(why))) => Ok(Stepped::Waiting(why)),
             Err(Trouble::Log(LogError::Unavailable(why))) => Ok(Stepped::Waiting(why)),
-            Err(Trouble::Log(error @ (LogError::Fenced | LogError::Broken(_)))) => Err(error),
+            Err(Trouble::Log(error @ LogError::Broken(_))) => self.start_over(error).await,
+            Err(Trouble::Log(error @ LogError::Fenced)) => Err(error),
         }
     }
 
@@ -125,6 +128,22 @@ impl Projector {
         Ok(if applied == 0 { Stepped::Idle } else { Stepped::Applied(applied) })
     }
 
+    /// A view that lay idle may stand where the log no longer reaches: tombstones may have passed
+    /// unseen, so it is built anew. Once; a log that breaks at its beginning needs an operator.
+    async fn start_over(&mut self, error: LogError) -> Result<Stepped, LogError> {
+        if self.opened.as_ref().is_none_or(|opened| opened.from_nothing) {
+            return Err(error);
+        }
+        tracing::warn!(view = self.name, %error, "building the view anew");
+        match self.view.restart().await {
+            Ok(()) | Err(ViewError::NotReady) => {
+                self.opened = None;
+                Ok(Stepped::Lost)
+            }
+            Err(ViewError::Down(why)) => Ok(Stepped::Waiting(why)),
+        }
+    }
+
     async fn open(&self) -> Result<Opened, Trouble> {
         let positions = self.view.open().await?;
         let mut behind = BTreeSet::new();
@@ -133,8 +152,9 @@ impl Projector {
             behind.extend((0..partitions).map(|partition| TopicPartition { topic, partition }));
         }
         tracing::info!(view = self.name, known = positions.len(), of = behind.len(), "opened");
+        let from_nothing = positions.is_empty();
         let reader = self.log.reader(&self.topics, &Start::At(positions))?;
-        Ok(Opened { reader, behind, ready: false, pending: None })
+        Ok(Opened { reader, behind, ready: false, from_nothing, pending: None })
     }
 }
 
