@@ -8,7 +8,7 @@ use simulators::{Mode, Script};
 use tokio::task::yield_now;
 
 use crate::support::apns::{Push, client, reason};
-use crate::support::frames::{GOAWAY, HEADERS, Raw, SETTINGS};
+use crate::support::frames::{GOAWAY, HEADERS, RST_STREAM, Raw, SETTINGS};
 use crate::support::http::H2;
 use crate::support::{connect, doubles};
 
@@ -56,17 +56,20 @@ async fn a_refused_notification_may_set_the_limit_back_to_one() {
 async fn a_second_stream_before_the_first_token_is_refused_and_may_be_sent_again() {
     let doubles = doubles(|_| {}).await;
     let apns = &doubles.running.apns;
-    let push = Push::sound(apns);
-    // The client has not read the server's SETTINGS yet and may send what it likes.
-    let io = connect(apns.address, &apns.ca, &[b"h2"]).await.unwrap();
-    let mut connection = H2::over(io).await;
-    let slow = connection.begin(push.clone().marked("51002000").request());
-    let second = connection.begin(push.clone().request());
-    let (slow, second) = futures::join!(slow, second);
-    assert_eq!(slow.unwrap().status, 200);
-    assert_eq!(second.unwrap_err().reason(), Some(Reason::REFUSED_STREAM));
+    let push = Push::sound(apns).request();
+    let mut raw = Raw::connect(apns.address, &apns.ca).await;
+    let (head, body) = push.into_parts();
+    raw.open(1, head.clone()).await;
+    raw.open(3, head.clone()).await;
+    let refused = raw.until(RST_STREAM).await;
+    assert_eq!((refused.stream, refused.payload), (3, vec![0, 0, 0, 7]));
+    raw.finish(1, &body).await;
+    assert_eq!(raw.until(HEADERS).await.stream, 1);
+    raw.open(5, head).await;
+    raw.finish(5, &body).await;
+    assert_eq!(raw.until(HEADERS).await.stream, 5);
     assert_eq!(apns.counts().by_answer["REFUSED_STREAM"], 1);
-    assert_eq!(apns.received().len(), 1);
+    assert_eq!(apns.received().len(), 2);
 }
 
 #[tokio::test]

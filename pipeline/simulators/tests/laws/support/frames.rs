@@ -6,6 +6,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 use http::Request;
+use http::request::Parts;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
@@ -13,6 +14,7 @@ use tokio_rustls::client::TlsStream;
 use super::connect;
 
 pub const HEADERS: u8 = 1;
+pub const RST_STREAM: u8 = 3;
 pub const SETTINGS: u8 = 4;
 pub const GOAWAY: u8 = 7;
 const END_STREAM: u8 = 1;
@@ -73,7 +75,18 @@ impl Raw {
     }
 
     pub async fn send(&mut self, stream: u32, request: Request<Bytes>) {
-        let (parts, body) = request.into_parts();
+        let (head, body) = request.into_parts();
+        self.open(stream, head).await;
+        self.finish(stream, &body).await;
+    }
+
+    /// Sends the body that ends a stream.
+    pub async fn finish(&mut self, stream: u32, body: &[u8]) {
+        self.write(0, END_STREAM, stream, body).await;
+    }
+
+    /// Opens a stream; its body is to follow.
+    pub async fn open(&mut self, stream: u32, parts: Parts) {
         let mut block = Vec::new();
         let pseudo = [
             (":method", parts.method.as_str()),
@@ -88,7 +101,6 @@ impl Raw {
             literal(&mut block, name.as_str(), value.as_bytes());
         }
         self.write(HEADERS, END_HEADERS, stream, &block).await;
-        self.write(0, END_STREAM, stream, &body).await;
     }
 
     /// The next frame; SETTINGS are acknowledged, PING answered.
