@@ -8,12 +8,10 @@ use runtime::world::World;
 use schemas::codec::{Codec, DecodeError};
 use schemas::headers::Headers;
 use schemas::records::Reason;
-use schemas::topics::{DelayClass, Topic};
+use schemas::topics::Topic;
 
-/// One class's topics of one lane.
-pub struct DelayStage {
-    pub class: DelayClass,
-}
+/// All classes of one lane; each class is a topic of its own, so no class waits for another.
+pub struct DelayStage;
 
 #[async_trait]
 impl Stage for DelayStage {
@@ -46,7 +44,10 @@ impl DelayStage {
         let now = world.now();
         let not_before = received.headers.not_before.unwrap_or(now);
         // Heads of one class leave in the order in which they were filed.
-        let leaves = not_before.min(record.appended_at.plus(world.scaled(self.class.wait())));
+        let Topic::Delay(class, _) = record.position.at.topic else {
+            return Ok(Outcome::DeadLetter { why: Reason::Undecodable, also: Vec::new() });
+        };
+        let leaves = not_before.min(record.appended_at.plus(world.scaled(class.wait())));
         if now < leaves {
             return Err(Fault { why: Reason::NotDue, retry_at: leaves });
         }

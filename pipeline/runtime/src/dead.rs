@@ -10,9 +10,9 @@ use schemas::topics::Topic;
 
 use crate::log::{Incoming, Outgoing};
 
-/// Seals bytes under a key with a stated life; gives the wrapped key and the sealed bytes.
-/// The runtime knows no keys: the binary passes this in.
-pub type SealBytes = Arc<dyn Fn(&[u8]) -> Result<(Vec<u8>, Vec<u8>), Reason> + Send + Sync>;
+/// Seals bytes under a key with a stated life, bound to where they came from (`topic/partition/offset`);
+/// gives the wrapped key and the sealed bytes. The runtime knows no keys: the binary passes this in.
+pub type SealBytes = Arc<dyn Fn(&str, &[u8]) -> Result<(Vec<u8>, Vec<u8>), Reason> + Send + Sync>;
 
 /// The record that goes to the dead letters.
 ///
@@ -26,8 +26,9 @@ pub fn letter(
     codec: &Codec,
     now: Timestamp,
 ) -> Result<Outgoing, Reason> {
-    let (wrapped_key, sealed) = seal(&flatten(record))?;
     let origin = record.position.at.topic.name();
+    let place = format!("{origin}/{}/{}", record.position.at.partition, record.position.offset);
+    let (wrapped_key, sealed) = seal(&place, &flatten(record))?;
     let headers = Headers::from_raw(&record.headers);
     let letter = DeadLetter {
         topic: origin.to_owned(),
@@ -92,7 +93,7 @@ pub fn status_record(status: &MessageStatus, cause: &Headers, codec: &Codec) -> 
     }
 }
 
-/// Key, headers and value as JSON-free, length-prefixed bytes: what a redrive reads back.
+/// Key, headers and value as length-prefixed bytes: what a redrive reads back.
 fn flatten(record: &Incoming) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut put = |part: &[u8]| {

@@ -197,6 +197,11 @@ impl Ledger {
         self.in_hand
     }
 
+    /// Partitions with records in hand, and how many.
+    pub fn loads(&self) -> impl Iterator<Item = (TopicPartition, usize)> {
+        self.partitions.iter().map(|(at, partition)| (*at, partition.entries.len()))
+    }
+
     /// Finished records that wait for their prefix or for the next commit.
     #[must_use]
     pub fn finished(&self) -> usize {

@@ -1,6 +1,7 @@
 //! The worker: polls, hands batches to its stage, commits the contiguous prefix. A step function,
 //! driven by a thread in production and by a seeded scheduler in simulation.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -15,7 +16,7 @@ use schemas::records::Reason;
 use crate::dead::{self, SealBytes};
 use crate::delay;
 use crate::ledger::{Finished, Ledger};
-use crate::log::{CommitError, Incoming, LogError, Member, Outgoing, Transaction};
+use crate::log::{CommitError, Incoming, LogError, Member, Outgoing, TopicPartition, Transaction};
 use crate::metrics::Metrics;
 use crate::stage::{Fault, Outcome, Received, Stage};
 use crate::world::World;
@@ -29,6 +30,9 @@ pub struct Limits {
     pub batches: usize,
     /// Records between poll and commit; at this many the worker stops taking.
     pub window: usize,
+    /// Records in hand of one partition; at this many it is paused, so that one partition whose head
+    /// waits does not keep the others from being read.
+    pub partition_window: usize,
     /// Records of one transaction.
     pub transaction: usize,
     /// Commits are at least this far apart, unless a transaction is full.
@@ -44,7 +48,8 @@ impl Default for Limits {
         Self {
             batch: 256,
             batches: 8,
-            window: 2_000,
+            window: 4_000,
+            partition_window: 1_000,
             transaction: 4_000,
             cadence: Duration::from_millis(20),
             idle: Duration::from_millis(20),
@@ -78,6 +83,7 @@ pub struct Worker<S: Stage> {
     handling: usize,
     last_commit: Timestamp,
     last_report: Timestamp,
+    paused: BTreeSet<TopicPartition>,
     /// Taking has ended: what is in hand is finished and committed, nothing more is polled.
     draining: bool,
 }
@@ -107,6 +113,7 @@ impl<S: Stage> Worker<S> {
             handling: 0,
             last_commit: Timestamp(0),
             last_report: now,
+            paused: BTreeSet::new(),
             draining: false,
         }
     }
@@ -272,7 +279,24 @@ impl<S: Stage> Worker<S> {
         for record in polled.records {
             self.ledger.take(record);
         }
+        self.pause_full_partitions();
         Ok(worked)
+    }
+
+    fn pause_full_partitions(&mut self) {
+        let most = self.limits.partition_window;
+        let loads: BTreeMap<_, _> = self.ledger.loads().collect();
+        let full = loads.iter().filter(|(_, load)| **load >= most).map(|(at, _)| *at);
+        for at in full.collect::<Vec<_>>() {
+            if self.paused.insert(at) {
+                self.member.pause(at, true);
+            }
+        }
+        let roomy = |at: &TopicPartition| loads.get(at).is_none_or(|load| *load <= most / 2);
+        for at in self.paused.iter().copied().filter(roomy).collect::<Vec<_>>() {
+            self.paused.remove(&at);
+            self.member.pause(at, false);
+        }
     }
 
     fn hand_out(&mut self) -> bool {

@@ -1,0 +1,218 @@
+//! The configuration's shape; what each key is for stands in `default.toml`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use consumers::apns::ApnsConfig;
+use consumers::email::EmailConfig;
+use consumers::fcm::FcmConfig;
+use consumers::vault::StoreConfig;
+use producers::ingest::IngestConfig;
+use runtime::worker::Limits;
+use serde::Deserialize;
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    pub time_scale: f64,
+    pub simulated_providers: bool,
+    pub log: LogSettings,
+    pub directory: DirectorySettings,
+    pub keyring: KeyringSettings,
+    pub store: StoreConfig,
+    pub retention: RetentionSettings,
+    pub worker: WorkerSettings,
+    pub consent: ConsentSettings,
+    pub sender_api: DoorSettings,
+    pub citizen_api: CitizenApiSettings,
+    pub operations: OperationsSettings,
+    pub ingest: IngestConfig,
+    pub apns: Switched<ApnsConfig>,
+    pub fcm: Switched<FcmConfig>,
+    pub email: Switched<EmailConfig>,
+    pub registry_ids: BTreeMap<String, u32>,
+}
+
+/// An edge that may be switched off: its messages then wait in its topic.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Switched<T> {
+    pub enabled: bool,
+    #[serde(flatten)]
+    pub config: T,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogKind {
+    Embedded,
+    Kafka,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogSettings {
+    pub kind: LogKind,
+    pub folder: PathBuf,
+    pub partitions: u32,
+    pub sync: bool,
+    pub bootstrap: String,
+    pub prefix: String,
+    pub replication: u16,
+    pub session_timeout_ms: u64,
+    pub transaction_timeout_ms: u64,
+    pub producers_in_turn: usize,
+    pub security: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DirectoryKind {
+    Embedded,
+    Redis,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DirectorySettings {
+    pub kind: DirectoryKind,
+    pub redis_url: String,
+    pub redis_prefix: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyringSettings {
+    pub file: PathBuf,
+    pub create: bool,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RetentionSettings {
+    pub messages_days: u32,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WorkerSettings {
+    pub ordinal: u32,
+    pub batch: usize,
+    pub batches: usize,
+    pub window: usize,
+    pub transaction: usize,
+    pub cadence_ms: u64,
+    pub grace_ms: u64,
+}
+
+impl WorkerSettings {
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        Limits {
+            batch: self.batch,
+            batches: self.batches,
+            window: self.window,
+            transaction: self.transaction,
+            cadence: Duration::from_millis(self.cadence_ms),
+            ..Limits::default()
+        }
+    }
+
+    #[must_use]
+    pub fn grace(&self) -> Duration {
+        Duration::from_millis(self.grace_ms)
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConsentSettings {
+    pub max_age_ms: u64,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DoorSettings {
+    pub listen: String,
+    pub tls_certificate: PathBuf,
+    pub tls_key: PathBuf,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CitizenApiSettings {
+    pub listen: String,
+    pub tls_certificate: PathBuf,
+    pub tls_key: PathBuf,
+    pub issuer: String,
+    pub audience: String,
+    pub jwks: String,
+    pub fiscal_code_claim: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OperationsSettings {
+    pub listen: String,
+    pub log_format: String,
+    pub log_filter: String,
+}
+
+impl Settings {
+    /// What the shape alone does not refuse.
+    #[must_use]
+    pub fn faults(&self) -> Vec<String> {
+        let mut faults: Vec<String> =
+            self.ingest.faults().into_iter().map(|fault| format!("ingest.{fault}")).collect();
+        let mut must = |holds: bool, fault: &str| {
+            if !holds {
+                faults.push(fault.to_owned());
+            }
+        };
+        must(self.time_scale >= 1.0 && self.time_scale.is_finite(), "time_scale: at least 1.0");
+        let real = !self.simulated_providers
+            && (self.apns.enabled || self.fcm.enabled || self.email.enabled);
+        must(
+            !real || (self.time_scale - 1.0).abs() < f64::EPSILON,
+            "time_scale: must be 1.0 with real providers; other values are for simulated ones \
+             (simulated_providers = true)",
+        );
+        must((1..=1024).contains(&self.log.partitions), "log.partitions: between 1 and 1024");
+        must(self.log.producers_in_turn >= 1, "log.producers_in_turn: at least 1");
+        must(
+            self.log.kind == LogKind::Embedded || !self.log.bootstrap.is_empty(),
+            "log.bootstrap: name the brokers, such as \"kafka-1:9092,kafka-2:9092\"",
+        );
+        must(
+            self.directory.kind == DirectoryKind::Embedded || !self.directory.redis_url.is_empty(),
+            "directory.redis_url: name the server, such as \"redis://redis:6379\"",
+        );
+        must(
+            self.worker.batch >= 1 && self.worker.batches >= 1 && self.worker.transaction >= 1,
+            "worker: batch, batches and transaction must be at least 1",
+        );
+        must(
+            self.worker.window >= self.worker.batch,
+            "worker.window: at least worker.batch, or no batch is ever full",
+        );
+        must(
+            self.consent.max_age_ms >= 50,
+            "consent.max_age_ms: at least 50, or every send looks up its citizen again",
+        );
+        must(
+            ["json", "human"].contains(&self.operations.log_format.as_str()),
+            "operations.log_format: \"json\" or \"human\"",
+        );
+        for (name, address) in [
+            ("sender_api.listen", &self.sender_api.listen),
+            ("citizen_api.listen", &self.citizen_api.listen),
+            ("operations.listen", &self.operations.listen),
+        ] {
+            must(
+                address.parse::<std::net::SocketAddr>().is_ok(),
+                &format!("{name}: {address:?} is no address; write it as 127.0.0.1:8080"),
+            );
+        }
+        faults
+    }
+}

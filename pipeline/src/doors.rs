@@ -1,0 +1,138 @@
+//! The listeners: sender API, citizen API, and a third of their own for metrics and probes.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use producers::http::{ServeLimits, TlsFiles, serve, server_config};
+use producers::ingest::{Ingest, IngestMetrics, Limiter, Sealer, router};
+use prometheus::{Encoder, TextEncoder};
+use sealing::KeyUse;
+use tokio::net::TcpListener;
+use tokio::sync::watch::Receiver;
+use tokio::task::JoinHandle;
+
+use crate::plant::{Addresses, Site};
+use crate::ports::{DirectoryProfiles, LogAccept, MemoryClaims, StoredContents, ViewStatuses};
+
+/// Metrics, liveness and readiness.
+///
+/// # Errors
+/// The address is taken.
+pub async fn operations(
+    site: &Arc<Site>,
+    closed: &Receiver<bool>,
+    addresses: &mut Addresses,
+) -> anyhow::Result<JoinHandle<()>> {
+    let router = Router::new()
+        .route("/metrics", get(metrics))
+        .route("/livez", get(|| async { "alive\n" }))
+        .route("/readyz", get(ready))
+        .with_state(Arc::clone(site));
+    let listener = bind("operations.listen", &site.settings.operations.listen).await?;
+    addresses.operations = Some(listener.local_addr()?);
+    Ok(open(listener, router, None, closed))
+}
+
+async fn metrics(State(site): State<Arc<Site>>) -> Response {
+    let mut text = Vec::new();
+    let encoder = TextEncoder::new();
+    if encoder.encode(&site.metrics.registry.gather(), &mut text).is_err() {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    }
+    ([(CONTENT_TYPE, encoder.format_type().to_owned())], text).into_response()
+}
+
+/// Ready: something can be sealed, and the directory answers.
+async fn ready(State(site): State<Arc<Site>>) -> Response {
+    if !site.keys.transit.read().is_ready(KeyUse::Wire, site.world.now()) {
+        return (StatusCode::SERVICE_UNAVAILABLE, "no transit key yet\n").into_response();
+    }
+    match site.views.directory().read(&[]).await {
+        Ok(_) => "ready\n".into_response(),
+        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response(),
+    }
+}
+
+/// The sender API.
+///
+/// # Errors
+/// The address is taken, a TLS file is not what it should be, the log has no appender.
+pub async fn sender_api(
+    site: &Arc<Site>,
+    closed: &Receiver<bool>,
+    addresses: &mut Addresses,
+) -> anyhow::Result<JoinHandle<()>> {
+    let config = site.settings.ingest.clone();
+    let log = Arc::clone(&site.log);
+    let appender = tokio::task::spawn_blocking(move || log.appender()).await??;
+    let contents = StoredContents {
+        directory: site.views.directory(),
+        store: Arc::clone(&site.store),
+        keys: site.keys.clone(),
+    };
+    let ingest = Ingest {
+        world: site.world.clone(),
+        limiter: Arc::new(Limiter::new(config.limits())),
+        config,
+        registry: Arc::clone(&site.registry),
+        sealer: Sealer {
+            keyring: Arc::clone(&site.keys.keyring),
+            transit: Arc::clone(&site.keys.transit),
+        },
+        metrics: IngestMetrics::new(&site.metrics.registry),
+        accept: Arc::new(LogAccept { appender, world: site.world.clone() }),
+        statuses: Arc::new(ViewStatuses { view: site.views.status(), world: site.world.clone() }),
+        contents: Arc::new(contents),
+        profiles: Arc::new(DirectoryProfiles(site.views.directory())),
+        claims: Arc::new(MemoryClaims::default()),
+    };
+    let door = &site.settings.sender_api;
+    let tls = tls(&door.tls_certificate, &door.tls_key)?;
+    let listener = bind("sender_api.listen", &door.listen).await?;
+    addresses.sender_api = Some(listener.local_addr()?);
+    Ok(open(listener, router(Arc::new(ingest)), tls, closed))
+}
+
+async fn bind(key: &str, address: &str) -> anyhow::Result<TcpListener> {
+    let address: SocketAddr = address.parse().with_context(|| format!("{key}: {address:?}"))?;
+    TcpListener::bind(address).await.with_context(|| {
+        format!("{key}: cannot listen on {address}; end what listens there, or choose another port")
+    })
+}
+
+fn tls(certificate: &Path, key: &Path) -> anyhow::Result<Option<Arc<rustls::ServerConfig>>> {
+    if certificate.as_os_str().is_empty() {
+        return Ok(None);
+    }
+    let files = TlsFiles {
+        certificates: certificate.to_owned(),
+        key: key.to_owned(),
+        client_authorities: None,
+    };
+    Ok(Some(server_config(&files)?))
+}
+
+fn open(
+    listener: TcpListener,
+    router: Router,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    closed: &Receiver<bool>,
+) -> JoinHandle<()> {
+    let mut closed = closed.clone();
+    let limits = ServeLimits { grace: Duration::from_secs(5), ..ServeLimits::default() };
+    tokio::spawn(async move {
+        let shutdown = async move {
+            let _ = closed.wait_for(|closed| *closed).await;
+        };
+        serve(listener, router, tls, limits, shutdown).await;
+    })
+}

@@ -1,0 +1,150 @@
+//! What every process keeps in memory by following compacted topics: transit keys and services.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use consumers::keys::Keys;
+use parking_lot::Mutex;
+use producers::ingest::Registry;
+use runtime::log::{AppendError, Incoming, Log, LogError, Outgoing, Reader, Start, Writer};
+use runtime::world::World;
+use schemas::headers::Headers;
+use schemas::records::{ServiceRecord, TransitKeyRecord};
+use schemas::topics::Topic;
+use sealing::KeySchedules;
+
+const POLL: Duration = Duration::from_millis(200);
+
+/// Reads a topic to its end, applying each record; afterwards `follow` goes on from there.
+pub struct Follower {
+    reader: Box<dyn Reader>,
+    topic: Topic,
+    apply: Box<dyn FnMut(&Incoming) + Send>,
+}
+
+impl Follower {
+    /// Opens the reader at the topic's beginning.
+    ///
+    /// # Errors
+    /// See [`LogError`].
+    pub fn open(
+        log: &dyn Log,
+        topic: Topic,
+        apply: impl FnMut(&Incoming) + Send + 'static,
+    ) -> Result<Self, LogError> {
+        let reader = log.reader(&[topic], &Start::Beginning)?;
+        Ok(Self { reader, topic, apply: Box::new(apply) })
+    }
+
+    /// Reads until the end of every partition has been seen once.
+    ///
+    /// # Errors
+    /// See [`LogError`].
+    pub fn catch_up(&mut self, partitions: u32) -> Result<(), LogError> {
+        let mut ended = std::collections::BTreeSet::new();
+        while ended.len() < usize::try_from(partitions).unwrap_or(usize::MAX) {
+            let read = self.reader.poll(1_000, POLL)?;
+            for record in &read.records {
+                (self.apply)(record);
+            }
+            ended.extend(read.ended.into_iter().map(|(at, _)| at));
+        }
+        Ok(())
+    }
+
+    /// Goes on until `stop`.
+    pub fn follow(&mut self, stop: &AtomicBool) {
+        while !stop.load(Ordering::Relaxed) {
+            match self.reader.poll(1_000, POLL) {
+                Ok(read) => read.records.iter().for_each(|record| (self.apply)(record)),
+                Err(error) => tracing::warn!(topic = %self.topic, %error, "cannot follow"),
+            }
+        }
+    }
+}
+
+/// Applies a record of `key.transit`.
+pub fn apply_key(keys: &Keys, world: &World, record: &Incoming) {
+    let Some(value) = &record.value else { return };
+    let applied = world
+        .codec
+        .decode::<TransitKeyRecord>(value)
+        .map_err(|error| error.to_string())
+        .and_then(|key| {
+            let mut transit = keys.transit.write();
+            transit.apply(keys.keyring.masters(), &key).map_err(|error| error.to_string())
+        });
+    if let Err(error) = applied {
+        tracing::error!(error, "a transit key was not taken in");
+    }
+}
+
+/// Applies a record of `service`.
+pub fn apply_service(registry: &Registry, world: &World, record: &Incoming) {
+    let Some(value) = &record.value else {
+        registry.remove(&String::from_utf8_lossy(&record.key).into_owned().into());
+        return;
+    };
+    let applied = world
+        .codec
+        .decode::<ServiceRecord>(value)
+        .map_err(|error| error.to_string())
+        .and_then(|service| registry.apply(&service).map_err(|error| error.to_string()));
+    if let Err(error) = applied {
+        tracing::error!(error, "a service was not taken in");
+    }
+}
+
+/// Publishes new and destroyed transit keys when they are due.
+pub struct Rotation {
+    pub keys: Keys,
+    pub world: World,
+    pub schedules: KeySchedules,
+    pub writer: Mutex<Box<dyn Writer>>,
+}
+
+impl Rotation {
+    /// One look: whether anything was published.
+    ///
+    /// # Errors
+    /// Ours: the log did not take it.
+    pub fn turn(&self) -> Result<bool, AppendError> {
+        let now = self.world.now();
+        let due = {
+            let transit = self.keys.transit.read();
+            let entropy = self.keys.entropy.as_ref();
+            transit.due_records(entropy, self.keys.keyring.masters(), now, &self.schedules)
+        };
+        let due = due.map_err(|error| AppendError::NotTaken(error.to_string()))?;
+        if due.is_empty() {
+            return Ok(false);
+        }
+        let records = due.iter().map(|key| Outgoing {
+            topic: Topic::TransitKey,
+            key: key.key_id.clone().into_bytes(),
+            partition_by: key.key_id.clone().into_bytes(),
+            value: Some(self.world.codec.encode(key)),
+            headers: Headers::default(),
+        });
+        self.writer.lock().write(records.collect()).map(|_| true)
+    }
+}
+
+/// Starts a follower on a thread of its own, after it has caught up.
+///
+/// # Errors
+/// See [`LogError`].
+pub fn start(
+    log: &Arc<dyn Log>,
+    topic: Topic,
+    stop: Arc<AtomicBool>,
+    apply: impl FnMut(&Incoming) + Send + 'static,
+) -> Result<std::thread::JoinHandle<()>, LogError> {
+    let mut follower = Follower::open(log.as_ref(), topic, apply)?;
+    follower.catch_up(log.partitions(topic)?)?;
+    std::thread::Builder::new()
+        .name(format!("follow-{topic}"))
+        .spawn(move || follower.follow(&stop))
+        .map_err(|error| LogError::Broken(format!("no thread: {error}")))
+}

@@ -1,0 +1,14 @@
+//! The binary's parts: configuration, topology, wiring, commands and the demo.
+
+mod channels;
+pub mod commands;
+pub mod config;
+#[cfg(feature = "simulators")]
+mod demo;
+mod doors;
+mod followers;
+mod logs;
+mod plant;
+mod ports;
+mod topology;
+mod views;

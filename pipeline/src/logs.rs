@@ -1,0 +1,45 @@
+//! Opening the log that the configuration names.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use runtime::embedded::{self, EmbeddedLog};
+use runtime::kafka::{KafkaLog, KafkaSettings};
+use runtime::log::{Log, LogError};
+use runtime::world::World;
+
+use crate::config::{LogKind, LogSettings, Settings};
+
+/// The log, answering.
+///
+/// # Errors
+/// See [`LogError`].
+pub fn open(settings: &Settings, world: &World) -> Result<Arc<dyn Log>, LogError> {
+    let log = &settings.log;
+    match log.kind {
+        LogKind::Embedded => {
+            let how = embedded::Settings {
+                partitions: log.partitions,
+                sync: log.sync,
+                ..embedded::Settings::default()
+            };
+            std::fs::create_dir_all(&log.folder).map_err(|error| {
+                LogError::Broken(format!("log.folder {}: {error}", log.folder.display()))
+            })?;
+            Ok(Arc::new(EmbeddedLog::open(&log.folder, world.clone(), how)?))
+        }
+        LogKind::Kafka => Ok(Arc::new(KafkaLog::connect(kafka(log))?)),
+    }
+}
+
+fn kafka(log: &LogSettings) -> KafkaSettings {
+    KafkaSettings {
+        prefix: log.prefix.clone(),
+        security: log.security.clone(),
+        replication: log.replication,
+        session_timeout: Duration::from_millis(log.session_timeout_ms),
+        transaction_timeout: Duration::from_millis(log.transaction_timeout_ms),
+        producers_in_turn: log.producers_in_turn,
+        ..KafkaSettings::new(log.bootstrap.clone())
+    }
+}

@@ -1,0 +1,358 @@
+//! The running system: log, views, followers, workers and doors of one process, started and drained
+//! together.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use consumers::channel::{ChannelSettings, ChannelStage, Edges};
+use consumers::consent::ConsentStage;
+use consumers::delay::DelayStage;
+use consumers::keys::Keys;
+use consumers::vault::{Store, VaultStage, VaultStore};
+use parking_lot::{Mutex, RwLock};
+use prometheus::Registry as MetricRegistry;
+use producers::ingest::Registry;
+use runtime::dead::SealBytes;
+use runtime::log::{Log, LogError};
+use runtime::metrics::Metrics;
+use runtime::stage::Stage;
+use runtime::worker::{Limits, Worker};
+use runtime::world::World;
+use schemas::codec::Codec;
+use schemas::records::Reason;
+use schemas::topics::{Channel, Lane, Topic};
+use sealing::{KeySchedule, KeySchedules, KeyUse, Keyring, SystemEntropy, TransitKeys};
+use tokio::runtime::Handle;
+
+use crate::channels;
+use crate::config::Settings;
+use crate::doors;
+use crate::followers::{self, Rotation};
+use crate::logs;
+use crate::topology::{StageName, seats};
+use crate::views::Views;
+
+/// Where the doors are.
+#[derive(Debug, Clone, Default)]
+pub struct Addresses {
+    pub sender_api: Option<SocketAddr>,
+    pub citizen_api: Option<SocketAddr>,
+    pub operations: Option<SocketAddr>,
+}
+
+/// What one process holds in common.
+pub struct Site {
+    pub settings: Settings,
+    pub world: World,
+    pub log: Arc<dyn Log>,
+    pub keys: Keys,
+    pub views: Views,
+    pub store: Arc<dyn VaultStore>,
+    pub registry: Arc<Registry>,
+    pub metrics: Metrics,
+    pub stop: Arc<AtomicBool>,
+}
+
+/// A started site; [`Plant::shutdown`] drains it.
+pub struct Plant {
+    pub site: Arc<Site>,
+    pub addresses: Addresses,
+    threads: Vec<JoinHandle<()>>,
+    doors: Vec<tokio::task::JoinHandle<()>>,
+    /// Tells the doors to close.
+    closing: tokio::sync::watch::Sender<bool>,
+}
+
+/// Starts the stages named in `words` (all where empty). Nothing listens before everything that the
+/// configuration names has answered.
+///
+/// # Errors
+/// What is missing and what to do about it.
+pub async fn start(settings: Settings, words: &[String]) -> anyhow::Result<Plant> {
+    let handle = Handle::current();
+    let site = tokio::task::spawn_blocking(move || site(settings, &handle)).await??;
+    let site = Arc::new(site);
+    let mut threads = tokio::task::spawn_blocking({
+        let site = Arc::clone(&site);
+        move || follow(&site)
+    })
+    .await??;
+    let wanted = |word: &str| words.is_empty() || words.iter().any(|other| other == word);
+    if wanted("directory") {
+        threads.extend(site.views.project_directory(&site)?);
+    }
+    if wanted("status") {
+        threads.extend(site.views.project_status(&site)?);
+    }
+    threads.extend(workers(&site, &wanted)?);
+    let (closing, closed) = tokio::sync::watch::channel(false);
+    let mut addresses = Addresses::default();
+    let mut open = Vec::new();
+    open.push(doors::operations(&site, &closed, &mut addresses).await?);
+    if wanted("ingest") {
+        open.push(doors::sender_api(&site, &closed, &mut addresses).await?);
+        open.push(doors::citizen_api(&site, &closed, &mut addresses).await?);
+    }
+    Ok(Plant { site, addresses, threads, doors: open, closing })
+}
+
+impl Plant {
+    /// Closes the doors, finishes and commits what is in hand within the grace, ends every thread.
+    pub async fn shutdown(self) {
+        let _ = self.closing.send(true);
+        for door in self.doors {
+            let _ = door.await;
+        }
+        self.site.stop.store(true, Ordering::Relaxed);
+        let threads = self.threads;
+        let _ = tokio::task::spawn_blocking(move || {
+            for thread in threads {
+                let _ = thread.join();
+            }
+        })
+        .await;
+    }
+
+    /// Whether every thread still runs; a worker that met something broken has ended.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.threads.iter().all(|thread| !thread.is_finished())
+    }
+}
+
+fn site(settings: Settings, handle: &Handle) -> anyhow::Result<Site> {
+    let codec = Codec::with_registry_ids(settings.registry_ids.clone());
+    let world = World::real(handle.clone(), codec, settings.time_scale);
+    let keyring = keyring(&settings, &world)?;
+    let log = logs::open(&settings, &world)?;
+    if settings.log.kind == crate::config::LogKind::Embedded {
+        log.apply(&Topic::all(), settings.log.partitions, &seats())?;
+    }
+    let keys = Keys {
+        keyring: Arc::new(keyring),
+        transit: Arc::new(RwLock::new(TransitKeys::default())),
+        entropy: Arc::new(SystemEntropy),
+    };
+    let views = Views::open(&settings, &world, handle)?;
+    let store: Arc<dyn VaultStore> = Arc::new(Store::open(&settings.store)?);
+    Ok(Site {
+        metrics: Metrics::new(MetricRegistry::new()),
+        registry: Arc::new(Registry::default()),
+        stop: Arc::new(AtomicBool::new(false)),
+        settings,
+        world,
+        log,
+        keys,
+        views,
+        store,
+    })
+}
+
+fn keyring(settings: &Settings, world: &World) -> anyhow::Result<Keyring> {
+    let file = &settings.keyring.file;
+    if settings.keyring.create {
+        if let Some(parent) = file.parent() {
+            std::fs::create_dir_all(parent).with_context(|| format!("{}", parent.display()))?;
+        }
+        return Ok(Keyring::load_or_create(file, &SystemEntropy, world.now())?);
+    }
+    Ok(Keyring::load(file)?)
+}
+
+/// Transit keys and services, caught up before anything else starts; a first transit key is made
+/// where there is none.
+fn follow(site: &Arc<Site>) -> anyhow::Result<Vec<JoinHandle<()>>> {
+    let mut threads = Vec::new();
+    let (keys, world) = (site.keys.clone(), site.world.clone());
+    let apply = move |record: &_| followers::apply_key(&keys, &world, record);
+    threads.push(followers::start(&site.log, Topic::TransitKey, Arc::clone(&site.stop), apply)?);
+    let (registry, world) = (Arc::clone(&site.registry), site.world.clone());
+    let apply = move |record: &_| followers::apply_service(&registry, &world, record);
+    threads.push(followers::start(&site.log, Topic::Service, Arc::clone(&site.stop), apply)?);
+    let rotation = Rotation {
+        keys: site.keys.clone(),
+        world: site.world.clone(),
+        schedules: schedules(),
+        writer: Mutex::new(site.log.writer("keys")?),
+    };
+    rotation.turn().context("the first transit key could not be published")?;
+    wait_for_key(site)?;
+    threads.push(rotate(rotation, Arc::clone(&site.stop), site.world.clone())?);
+    Ok(threads)
+}
+
+/// Message keys live on the wire for as long as topics keep them and a story may wait; letters for months.
+fn schedules() -> KeySchedules {
+    let days = |n: u64| Duration::from_secs(n * 86_400);
+    KeySchedules {
+        wire: KeySchedule::daily(days(14)),
+        dead_letter: KeySchedule::daily(days(180)),
+        batch_rows: KeySchedule::daily(days(90)),
+    }
+}
+
+fn wait_for_key(site: &Site) -> anyhow::Result<()> {
+    let until = std::time::Instant::now() + Duration::from_secs(30);
+    while !site.keys.transit.read().is_ready(KeyUse::Wire, site.world.now()) {
+        anyhow::ensure!(
+            std::time::Instant::now() < until,
+            "no transit key was read back within 30 s: see whether the log takes writes"
+        );
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+    Ok(())
+}
+
+fn rotate(
+    rotation: Rotation,
+    stop: Arc<AtomicBool>,
+    world: World,
+) -> anyhow::Result<JoinHandle<()>> {
+    let turns = move || {
+        let mut next = world.now().plus(Duration::from_secs(60));
+        while !stop.load(Ordering::Relaxed) {
+            std::thread::park_timeout(Duration::from_millis(200));
+            if world.now() >= next {
+                next = world.now().plus(Duration::from_secs(60));
+                if let Err(error) = rotation.turn() {
+                    tracing::warn!(%error, "transit keys not rotated, again in a minute");
+                }
+            }
+        }
+    };
+    Ok(std::thread::Builder::new().name("keys".to_owned()).spawn(turns)?)
+}
+
+fn workers(
+    site: &Arc<Site>,
+    wanted: &dyn Fn(&str) -> bool,
+) -> anyhow::Result<Vec<JoinHandle<()>>> {
+    let view_wait = Duration::from_millis(250);
+    let edges = Edges::default();
+    let ports = channels::open(site, &edges, wanted)?;
+    let mut threads = Vec::new();
+    for name in StageName::all().into_iter().filter(|name| wanted(name.word())) {
+        for lane in Lane::ALL {
+            let directory = site.views.directory();
+            let thread = match name {
+                StageName::Consent => {
+                    let stage = ConsentStage { directory, view_wait };
+                    spawn(site, name, lane, site.settings.worker.limits(), stage)?
+                }
+                StageName::Vault => {
+                    let days = u64::from(site.settings.retention.messages_days);
+                    let stage = VaultStage {
+                        directory,
+                        store: Arc::clone(&site.store),
+                        keys: site.keys.clone(),
+                        retention: Duration::from_secs(days * 86_400),
+                        wait: view_wait,
+                    };
+                    spawn(site, name, lane, site.settings.worker.limits(), stage)?
+                }
+                StageName::Channel(channel) => {
+                    let Some(port) = ports.get(&channel) else { continue };
+                    let stage = ChannelStage::new(
+                        Arc::clone(port),
+                        edges.clone(),
+                        directory,
+                        site.keys.clone(),
+                        site.metrics.clone(),
+                        channel_settings(site, channel),
+                    );
+                    spawn(site, name, lane, site.settings.worker.limits(), stage)?
+                }
+                StageName::Delay => spawn(site, name, lane, delay_limits(site), DelayStage)?,
+            };
+            threads.push(thread);
+        }
+    }
+    Ok(threads)
+}
+
+fn channel_settings(site: &Site, _: Channel) -> ChannelSettings {
+    ChannelSettings {
+        consent_max_age: Duration::from_millis(site.settings.consent.max_age_ms),
+        ..ChannelSettings::default()
+    }
+}
+
+/// A delay topic's head may wait for hours: no class may fill the hand of another.
+fn delay_limits(site: &Site) -> Limits {
+    let limits = site.settings.worker.limits();
+    Limits { partition_window: 256, window: 1 << 20, ..limits }
+}
+
+fn spawn<S: Stage>(
+    site: &Arc<Site>,
+    name: StageName,
+    lane: Lane,
+    limits: Limits,
+    stage: S,
+) -> anyhow::Result<JoinHandle<()>> {
+    let site = Arc::clone(site);
+    let seat = name.seat(lane, site.settings.worker.ordinal);
+    let work = move || {
+        let stop = Arc::clone(&site.stop);
+        let member = match join(&site, &seat, &stop) {
+            Ok(Some(member)) => member,
+            Ok(None) => return,
+            Err(error) => {
+                tracing::error!(group = seat.group, %error, "cannot take the seat; worker ends");
+                return;
+            }
+        };
+        let mut worker = Worker::new(
+            Arc::new(stage),
+            lane.name(),
+            member,
+            site.world.clone(),
+            limits,
+            seal(&site.keys, &site.world),
+            site.metrics.clone(),
+        );
+        let grace = site.settings.worker.grace();
+        if let Err(error) = worker.run(&|| stop.load(Ordering::Relaxed), grace) {
+            tracing::error!(group = seat.group, %error, "worker ends; restart the process");
+        }
+    };
+    let title = format!("{}.{}", name.word(), lane.name());
+    Ok(std::thread::Builder::new().name(title).spawn(work)?)
+}
+
+/// Takes a seat; a log that does not answer yet is waited for.
+fn join(
+    site: &Site,
+    seat: &runtime::log::Seat,
+    stop: &AtomicBool,
+) -> Result<Option<Box<dyn runtime::log::Member>>, LogError> {
+    while !stop.load(Ordering::Relaxed) {
+        match site.log.join(seat) {
+            Ok(member) => return Ok(Some(member)),
+            Err(LogError::Unavailable(why)) => {
+                tracing::warn!(group = seat.group, why, "log unavailable, waiting for the seat");
+                std::thread::park_timeout(Duration::from_millis(500));
+            }
+            Err(error @ (LogError::Fenced | LogError::Broken(_))) => return Err(error),
+        }
+    }
+    Ok(None)
+}
+
+/// How dead letters are sealed in this process.
+fn seal(keys: &Keys, world: &World) -> SealBytes {
+    let (keys, world) = (keys.clone(), world.clone());
+    Arc::new(move |place: &str, plain: &[u8]| {
+        let transit = keys.transit.read();
+        let entropy = keys.entropy.as_ref();
+        let id = place.as_bytes();
+        transit
+            .seal_envelope(entropy, KeyUse::DeadLetter, world.now(), id, plain)
+            .map(|envelope| (envelope.wrapped_key.0, envelope.sealed.0))
+            .map_err(|_| Reason::KeyUnknown)
+    })
+}

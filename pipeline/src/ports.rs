@@ -1,0 +1,190 @@
+//! The producers' ports, served by the consumers' views: the only place that knows both.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use consumers::directory::Directory;
+use consumers::keys::Keys;
+use consumers::status::{Entry, StatusView};
+use consumers::vault::{StoreError, VaultStore};
+use parking_lot::Mutex;
+use policy::admit::projection::Standing;
+use policy::consent::Citizen;
+use producers::ingest::ports::{
+    Accept, Appended, Claim, Claimed, Claims, Contents, Known, NotReady, Profiles, Statuses,
+};
+use runtime::log::{AppendError, Appender, Outgoing};
+use runtime::world::World;
+use schemas::content::Content;
+use schemas::headers::Headers;
+use schemas::ids::{MessageId, Pseudonym, ServiceId};
+use schemas::records::{MessageAccepted, MessageStored, Status};
+use schemas::topics::Topic;
+use sealing::Part;
+
+/// Appends accepted messages.
+pub struct LogAccept {
+    pub appender: Arc<dyn Appender>,
+    pub world: World,
+}
+
+#[async_trait]
+impl Accept for LogAccept {
+    async fn append(&self, message: MessageAccepted) -> Appended {
+        let citizen = message.citizen.to_string().into_bytes();
+        let record = Outgoing {
+            topic: Topic::Accepted(message.lane),
+            key: citizen.clone(),
+            partition_by: citizen,
+            value: Some(self.world.codec.encode(&message)),
+            headers: Headers {
+                traceparent: Some(self.traceparent()),
+                ce_id: Some(format!("{}-0", message.message_id)),
+                ce_type: Some("it.staffetta.message.accepted".to_owned()),
+                message_id: Some(message.message_id),
+                service_id: Some(message.service_id.clone()),
+                epoch: Some(0),
+                next_sequence: Some(0),
+                accepted_at: Some(message.accepted_at),
+                ..Headers::default()
+            },
+        };
+        match self.appender.append(record).await {
+            Ok(_) => Appended::Acked,
+            Err(AppendError::NotTaken(_)) => Appended::NotTaken,
+            Err(AppendError::Unknown(_)) => Appended::Unknown,
+        }
+    }
+}
+
+impl LogAccept {
+    /// A fresh trace: 16 bytes of trace id, 8 of span id, sampled (W3C Trace Context §3.2).
+    fn traceparent(&self) -> String {
+        let (a, b, c) = (self.world.random(), self.world.random(), self.world.random() | 1);
+        format!("00-{a:016x}{b:016x}-{c:016x}-01")
+    }
+}
+
+/// The status view, as the sender API asks for it.
+pub struct ViewStatuses {
+    pub view: Arc<dyn StatusView>,
+    pub world: World,
+}
+
+#[async_trait]
+impl Statuses for ViewStatuses {
+    async fn standing(&self, id: MessageId, wait: Duration) -> Result<Option<Known>, NotReady> {
+        let until = self.world.now().plus(wait);
+        let mut entry = self.view.latest(id).await.map_err(|_| NotReady)?;
+        loop {
+            let Some(found) = entry else { return Ok(None) };
+            let known = known(&found);
+            let only_accepted = known.as_ref().is_some_and(|k| k.standing.status == Status::Accepted);
+            if !only_accepted || self.world.now() >= until {
+                return Ok(known);
+            }
+            let changed = self.view.wait_change(id, found.place(), until).await;
+            entry = changed.map_err(|_| NotReady)?;
+        }
+    }
+}
+
+fn known(entry: &Entry) -> Option<Known> {
+    let accepted = entry.accepted.as_ref()?;
+    let mut standing = Standing::default();
+    entry.timeline().for_each(|event| standing.apply(event));
+    Some(Known { citizen: accepted.citizen, service_id: accepted.service_id.clone(), standing })
+}
+
+/// Opens stored content.
+pub struct StoredContents {
+    pub directory: Arc<dyn Directory>,
+    pub store: Arc<dyn VaultStore>,
+    pub keys: Keys,
+}
+
+impl StoredContents {
+    /// The content of a stored message, under its citizen's key; absent where nobody can read it any more.
+    ///
+    /// # Errors
+    /// [`NotReady`] where view or store does not answer.
+    pub async fn read(
+        &self,
+        citizen: Pseudonym,
+        stored: &MessageStored,
+    ) -> Result<Option<Content>, NotReady> {
+        let asks = [(citizen, stored.service_id.clone())];
+        let (found, _) = self.directory.read(&asks).await.map_err(|_| NotReady)?;
+        let key = found.into_iter().next().and_then(|found| found.key);
+        let Some(key) = key.filter(|key| key.generation == stored.generation) else {
+            return Ok(None);
+        };
+        let (offset, length) = (stored.offset.unsigned_abs(), stored.length.unsigned_abs());
+        let sealed = match self.store.get(&stored.object, offset, length).await {
+            Ok(sealed) => sealed,
+            Err(StoreError::Absent) => return Ok(None),
+            Err(StoreError::Down(_)) => return Err(NotReady),
+        };
+        let opened = self.keys.citizen(&key).and_then(|citizen_key| {
+            let message_key = citizen_key.recall(stored.message_id, &stored.wrapped_key.0)?;
+            message_key.open(Part::Content, stored.message_id, &sealed)
+        });
+        Ok(opened.ok().and_then(|plain| serde_json::from_slice(&plain).ok()))
+    }
+}
+
+#[async_trait]
+impl Contents for StoredContents {
+    async fn open(&self, known: &Known, id: MessageId) -> Result<Option<Content>, NotReady> {
+        let stored = self.directory.stored(known.citizen, id).await.map_err(|_| NotReady)?;
+        match stored {
+            Some(stored) => self.read(known.citizen, &stored).await,
+            None => Ok(None),
+        }
+    }
+}
+
+/// The directory, as getProfile asks for it.
+pub struct DirectoryProfiles(pub Arc<dyn Directory>);
+
+#[async_trait]
+impl Profiles for DirectoryProfiles {
+    async fn citizen(&self, citizen: Pseudonym, service: &ServiceId) -> Result<Citizen, NotReady> {
+        let asks = [(citizen, service.clone())];
+        let (found, _) = self.0.read(&asks).await.map_err(|_| NotReady)?;
+        found.into_iter().next().map(|found| found.citizen).ok_or(NotReady)
+    }
+}
+
+/// Claims of one process, bounded in number; several instances share theirs through Redis.
+#[derive(Default)]
+pub struct MemoryClaims(Mutex<HashMap<[u8; 32], ([u8; 32], MessageId, bool)>>);
+
+/// Beyond so many claims nothing more is taken under an `Idempotency-Key`.
+const MOST_CLAIMS: usize = 1_000_000;
+
+#[async_trait]
+impl Claims for MemoryClaims {
+    async fn claim(&self, claim: Claim) -> Claimed {
+        let mut claims = self.0.lock();
+        match claims.get(&claim.name) {
+            Some((request, id, acknowledged)) if *request == claim.request => {
+                Claimed::Same { id: *id, acknowledged: *acknowledged }
+            }
+            Some(_) => Claimed::Other,
+            None if claims.len() >= MOST_CLAIMS => Claimed::Unavailable,
+            None => {
+                claims.insert(claim.name, (claim.request, claim.offered, false));
+                Claimed::New
+            }
+        }
+    }
+
+    async fn acknowledge(&self, name: [u8; 32]) {
+        if let Some((_, _, acknowledged)) = self.0.lock().get_mut(&name) {
+            *acknowledged = true;
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! The views of this process and the projectors that fill them.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use consumers::directory::{Directory, EmbeddedDirectory, Memory, Register};
+use consumers::status::{EmbeddedStatus, Retention, StatusView};
+use consumers::view::{Pace, Projection, Projector};
+use runtime::world::World;
+use schemas::topics::Topic;
+use tokio::runtime::Handle;
+
+use crate::config::{DirectoryKind, Settings};
+use crate::plant::Site;
+
+/// Directory and status view, each as what asks it and as what fills it.
+pub struct Views {
+    directory: Arc<dyn Directory>,
+    register: Arc<dyn Register>,
+    directory_filled: Arc<dyn Projection>,
+    status: Arc<dyn StatusView>,
+    status_filled: Arc<dyn Projection>,
+    runtime: Handle,
+}
+
+impl Views {
+    /// The views that the configuration names.
+    ///
+    /// # Errors
+    /// What Redis lacks, and what to set.
+    pub fn open(settings: &Settings, world: &World, runtime: &Handle) -> anyhow::Result<Self> {
+        match settings.directory.kind {
+            DirectoryKind::Embedded => {
+                let directory =
+                    Arc::new(EmbeddedDirectory::new(world.clone(), Memory::default()));
+                let status = Arc::new(EmbeddedStatus::new(world.clone(), Retention::default()));
+                Ok(Self {
+                    directory: directory.clone(),
+                    register: directory.clone(),
+                    directory_filled: directory,
+                    status: status.clone(),
+                    status_filled: status,
+                    runtime: runtime.clone(),
+                })
+            }
+            DirectoryKind::Redis => anyhow::bail!("directory.kind: redis is not built in"),
+        }
+    }
+
+    #[must_use]
+    pub fn directory(&self) -> Arc<dyn Directory> {
+        Arc::clone(&self.directory)
+    }
+
+    #[must_use]
+    pub fn register(&self) -> Arc<dyn Register> {
+        Arc::clone(&self.register)
+    }
+
+    #[must_use]
+    pub fn status(&self) -> Arc<dyn StatusView> {
+        Arc::clone(&self.status)
+    }
+
+    /// Starts the directory's projector.
+    ///
+    /// # Errors
+    /// No thread.
+    pub fn project_directory(&self, site: &Arc<Site>) -> anyhow::Result<Option<JoinHandle<()>>> {
+        let topics = consumers::directory::topics();
+        self.project("directory", topics, Arc::clone(&self.directory_filled), site).map(Some)
+    }
+
+    /// Starts the status view's projector.
+    ///
+    /// # Errors
+    /// No thread.
+    pub fn project_status(&self, site: &Arc<Site>) -> anyhow::Result<Option<JoinHandle<()>>> {
+        let topics = consumers::status::topics();
+        self.project("status", topics, Arc::clone(&self.status_filled), site).map(Some)
+    }
+
+    fn project(
+        &self,
+        name: &'static str,
+        topics: Vec<Topic>,
+        view: Arc<dyn Projection>,
+        site: &Arc<Site>,
+    ) -> anyhow::Result<JoinHandle<()>> {
+        let log = Arc::clone(&site.log);
+        let (world, stop) = (site.world.clone(), Arc::clone(&site.stop));
+        let runtime = self.runtime.clone();
+        let work = move || {
+            let mut projector = Projector::new(name, log, topics, view, Pace::default());
+            if let Err(error) = consumers::view::run(&mut projector, &world, &runtime, &stop) {
+                tracing::error!(view = name, %error, "projector ends; restart the process");
+            }
+        };
+        Ok(std::thread::Builder::new().name(format!("project-{name}")).spawn(work)?)
+    }
+}
