@@ -59,6 +59,11 @@ impl KafkaAppender {
     pub(super) fn open(cluster: Arc<Cluster>) -> Result<Self, LogError> {
         // So that no append has to ask: it runs on an async executor and must not block.
         cluster.learn()?;
+        Self::start(cluster)
+    }
+
+    /// Asks nobody: brokers may be away.
+    pub(super) fn start(cluster: Arc<Cluster>) -> Result<Self, LogError> {
         let producer = RwLock::new(Arc::new(started(&cluster)?));
         Ok(Self { cluster, producer })
     }

@@ -23,60 +23,111 @@ const HOUR: Duration = Duration::from_secs(3_600);
 /// Creates what is missing and sets right what differs. A topic keeps the number of partitions it
 /// has: widening would move keys, and their order and compaction with them.
 pub(super) fn topics(cluster: &Cluster, topics: &[Topic], partitions: u32) -> Result<(), LogError> {
-    let admin: AdminClient<Plain> = cluster
-        .settings
-        .client()
-        .create_with_context(Plain)
-        .map_err(|error| errors::passing(&error))?;
-    let limit = cluster.settings.call_timeout;
-    let options = AdminOptions::new().request_timeout(Some(limit)).operation_timeout(Some(limit));
-    let existing = created(cluster, &admin, &options, topics, partitions)?;
-    for topic in existing {
-        set_right(cluster, &admin, &options, topic)?;
+    let admin = Admin::of(cluster)?;
+    for topic in admin.created(topics, partitions)? {
+        admin.set_right(topic)?;
     }
-    let deadline = Instant::now() + limit;
+    let deadline = Instant::now() + cluster.settings.call_timeout;
     for topic in topics {
         await_leaders(cluster, *topic, deadline)?;
     }
     Ok(())
 }
 
-/// Creates the missing ones; answers those that were there before.
-fn created(
-    cluster: &Cluster,
-    admin: &AdminClient<Plain>,
-    options: &AdminOptions,
-    topics: &[Topic],
-    partitions: u32,
-) -> Result<Vec<Topic>, LogError> {
-    let policies: Vec<_> =
-        topics.iter().map(|topic| policy(topic.kept(), cluster.settings.replication)).collect();
-    let copies = i32::from(cluster.settings.replication);
-    let wanted: Vec<_> = topics
-        .iter()
-        .zip(&policies)
-        .map(|(topic, policy)| {
+/// Settings of a topic by name.
+type Config = BTreeMap<String, String>;
+
+struct Admin<'a> {
+    cluster: &'a Cluster,
+    client: AdminClient<Plain>,
+    options: AdminOptions,
+}
+
+impl<'a> Admin<'a> {
+    fn of(cluster: &'a Cluster) -> Result<Self, LogError> {
+        let client = cluster
+            .settings
+            .client()
+            .create_with_context(Plain)
+            .map_err(|error| errors::passing(&error))?;
+        let limit = Some(cluster.settings.call_timeout);
+        let options = AdminOptions::new().request_timeout(limit).operation_timeout(limit);
+        Ok(Self { cluster, client, options })
+    }
+
+    /// Creates the missing ones; answers those that were there before.
+    fn created(&self, topics: &[Topic], partitions: u32) -> Result<Vec<Topic>, LogError> {
+        let Self { cluster, client, options } = self;
+        let copies = cluster.settings.replication;
+        let policies: Vec<_> = topics.iter().map(|topic| policy(topic.kept(), copies)).collect();
+        let wanted = topics.iter().zip(&policies).map(|(topic, policy)| {
+            let replication = TopicReplication::Fixed(i32::from(copies));
             let name = cluster.names.topic(*topic);
-            let replication = TopicReplication::Fixed(copies);
             let fresh = NewTopic::new(name, partition_number(partitions), replication);
             policy.iter().fold(fresh, |topic, (key, value)| topic.set(key, value))
-        })
-        .collect();
-    let results =
-        block_on(admin.create_topics(&wanted, options)).map_err(|error| errors::passing(&error))?;
-    let mut existing = Vec::new();
-    for result in results {
-        match result {
-            Ok(_) => {}
-            Err((name, RDKafkaErrorCode::TopicAlreadyExists)) => {
-                existing.extend(cluster.names.find(&name));
-            }
-            Err((name, code)) => {
-                return Err(LogError::Broken(format!("topic {name} was not created: {code}")));
+        });
+        let results = block_on(client.create_topics(&wanted.collect::<Vec<_>>(), options))
+            .map_err(|error| errors::passing(&error))?;
+        let mut existing = Vec::new();
+        for result in results {
+            match result {
+                Ok(_) => {}
+                Err((name, RDKafkaErrorCode::TopicAlreadyExists)) => {
+                    existing.extend(cluster.names.find(&name));
+                }
+                Err((name, code)) => {
+                    return Err(LogError::Broken(format!("topic {name} was not created: {code}")));
+                }
             }
         }
+        Ok(existing)
     }
-    Ok(existing)
+
+    /// Changes what differs and leaves every other setting that somebody has made.
+    fn set_right(&self, topic: Topic) -> Result<(), LogError> {
+        let (now, mut own) = self.described(topic)?;
+        let wanted = policy(topic.kept(), self.cluster.settings.replication);
+        if wanted.iter().all(|(key, value)| now.get(*key) == Some(value)) {
+            return Ok(());
+        }
+        // The request replaces all settings of the topic: the others go along as they are.
+        own.extend(wanted.into_iter().map(|(key, value)| (key.to_owned(), value)));
+        self.alter(topic, &own)
+    }
+
+    /// All settings of `topic`, and those made for it in particular.
+    fn described(&self, topic: Topic) -> Result<(Config, Config), LogError> {
+        let name = self.cluster.names.topic(topic);
+        let resource = ResourceSpecifier::Topic(name);
+        let answer = block_on(self.client.describe_configs([&resource], &self.options))
+            .map_err(|error| errors::passing(&error))?;
+        let (mut now, mut own) = (Config::new(), Config::new());
+        for described in answer {
+            let refused =
+                |code| LogError::Broken(format!("topic {name} hides its settings: {code}"));
+            for entry in described.map_err(refused)?.entries {
+                let Some(value) = entry.value else { continue };
+                if entry.source == ConfigSource::DynamicTopic {
+                    own.insert(entry.name.clone(), value.clone());
+                }
+                now.insert(entry.name, value);
+            }
+        }
+        Ok((now, own))
+    }
+
+    fn alter(&self, topic: Topic, own: &Config) -> Result<(), LogError> {
+        let name = self.cluster.names.topic(topic);
+        let fresh = AlterConfig::new(ResourceSpecifier::Topic(name));
+        let change = own.iter().fold(fresh, |change, (key, value)| change.set(key, value));
+        let results = block_on(self.client.alter_configs([&change], &self.options))
+            .map_err(|error| errors::passing(&error))?;
+        for result in results {
+            let refused = |(_, code)| LogError::Broken(format!("topic {name} was not set: {code}"));
+            result.map_err(refused)?;
+        }
+        Ok(())
+    }
 }
 
 /// What the catalogue says of a topic, in Kafka's words.
@@ -99,46 +150,6 @@ fn policy(kept: Kept, replication: u16) -> BTreeMap<&'static str, String> {
         policy.insert("min.insync.replicas", "2".to_owned());
     }
     policy
-}
-
-/// Changes what differs and leaves every other setting that somebody has made.
-fn set_right(
-    cluster: &Cluster,
-    admin: &AdminClient<Plain>,
-    options: &AdminOptions,
-    topic: Topic,
-) -> Result<(), LogError> {
-    let name = cluster.names.topic(topic);
-    let resource = ResourceSpecifier::Topic(name);
-    let answer = block_on(admin.describe_configs([&resource], options))
-        .map_err(|error| errors::passing(&error))?;
-    let refused =
-        |code| LogError::Broken(format!("topic {name} does not show or take settings: {code}"));
-    let mut now: BTreeMap<String, String> = BTreeMap::new();
-    let mut own: BTreeMap<String, String> = BTreeMap::new();
-    for described in answer {
-        for entry in described.map_err(refused)?.entries {
-            let Some(value) = entry.value else { continue };
-            if entry.source == ConfigSource::DynamicTopic {
-                own.insert(entry.name.clone(), value.clone());
-            }
-            now.insert(entry.name, value);
-        }
-    }
-    let wanted = policy(topic.kept(), cluster.settings.replication);
-    if wanted.iter().all(|(key, value)| now.get(*key) == Some(value)) {
-        return Ok(());
-    }
-    // The request replaces all settings of the topic: the others go along as they are.
-    own.extend(wanted.into_iter().map(|(key, value)| (key.to_owned(), value)));
-    let fresh = AlterConfig::new(ResourceSpecifier::Topic(name));
-    let change = own.iter().fold(fresh, |change, (key, value)| change.set(key, value));
-    for result in block_on(admin.alter_configs([&change], options))
-        .map_err(|error| errors::passing(&error))?
-    {
-        result.map_err(|(_, code)| refused(code))?;
-    }
-    Ok(())
 }
 
 /// A topic just created takes a moment to be known everywhere.
@@ -202,6 +213,16 @@ fn first_offsets_of(cluster: &Cluster, group: &str, topics: &[Topic]) -> Result<
         return Ok(());
     }
     consumer.commit(&first, CommitMode::Sync).map_err(passing)
+}
+
+#[cfg(test)]
+pub(super) fn described(cluster: &Cluster, topic: Topic) -> Result<Config, LogError> {
+    Ok(Admin::of(cluster)?.described(topic)?.0)
+}
+
+#[cfg(test)]
+pub(super) fn altered(cluster: &Cluster, topic: Topic, own: &Config) -> Result<(), LogError> {
+    Admin::of(cluster)?.alter(topic, own)
 }
 
 #[cfg(test)]
