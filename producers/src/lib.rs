@@ -1,4 +1,5 @@
 //! Crate `producers`.
 
+pub mod citizens;
 pub mod http;
 pub mod ingest;

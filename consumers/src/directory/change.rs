@@ -101,7 +101,7 @@ impl Fact {
 
 impl Change {
     /// Reads a record of one of [`topics`](super::topics). Keys are the pseudonym's 32 hex digits,
-    /// followed by `/` and the rest where the catalogue names a second half. A record whose value
+    /// followed by `+` and the rest where the catalogue names a second half. A record whose value
     /// names another key than its own counts as undecodable.
     #[must_use]
     pub fn read(record: &Incoming, codec: &Codec) -> Self {
@@ -132,7 +132,7 @@ impl Change {
 /// Whose record it is and where it belongs, by topic and key.
 fn named(record: &Incoming) -> Option<(Pseudonym, Part)> {
     let key = std::str::from_utf8(&record.key).ok()?;
-    let (citizen, rest) = match key.split_once('/') {
+    let (citizen, rest) = match key.split_once('+') {
         Some((citizen, rest)) => (citizen, Some(rest)),
         None => (key, None),
     };

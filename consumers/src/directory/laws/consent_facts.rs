@@ -82,7 +82,7 @@ pub async fn an_undecodable_record_holds_its_citizen_until_it_is_written_anew(mu
 
 pub async fn a_record_under_a_key_that_is_not_its_own_holds_the_keys_citizen(mut rig: Rig) {
     let mut astray = preference(FIRST, &service());
-    astray.key = format!("{ME}/02OTHER").into_bytes();
+    astray.key = format!("{ME}+02OTHER").into_bytes();
     rig.tell(vec![profile(FIRST, 1), astray]).await;
     check_found(&rig, (Some(FIRST), false, false, &[], true)).await;
 }

@@ -118,7 +118,7 @@ fn record<R: Record>(topic: Topic, rest: &str, record: &R) -> Outgoing {
 }
 
 fn key(rest: &str) -> String {
-    if rest.is_empty() { ME.to_string() } else { format!("{ME}/{rest}") }
+    if rest.is_empty() { ME.to_string() } else { format!("{ME}+{rest}") }
 }
 
 pub fn tombstone(topic: Topic, rest: &str) -> Outgoing {

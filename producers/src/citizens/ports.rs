@@ -1,0 +1,106 @@
+//! What the citizen API needs of the rest of the system.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use runtime::log::Position;
+use schemas::content::Content;
+use schemas::ids::{Generation, MessageId, Pseudonym, ServiceId, Timestamp};
+use schemas::records::{
+    Activation, CitizenKeyRecord, CitizenProfile, Device, MessageStored, Preference,
+};
+use sealing::CitizenKey;
+
+/// The view is behind, flushed or unreachable: nothing may be concluded from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotReady;
+
+/// All that is known of a citizen; facts of several registrations may be among it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Dossier {
+    pub profile: Option<CitizenProfile>,
+    pub key: Option<CitizenKeyRecord>,
+    pub preferences: BTreeMap<ServiceId, Preference>,
+    pub activations: BTreeMap<ServiceId, Activation>,
+    pub devices: BTreeMap<String, Device>,
+    /// Installations that a death was recorded of.
+    pub deaths: Vec<String>,
+    /// Everything stored for the citizen, whatever the registration.
+    pub stored: Vec<MessageId>,
+    /// An undecodable record stands in this citizen's way.
+    pub held: bool,
+}
+
+impl Dossier {
+    /// The registration that the profile belongs to.
+    #[must_use]
+    pub fn generation(&self) -> Option<Generation> {
+        self.profile.as_ref().map(|profile| profile.generation)
+    }
+}
+
+/// The directory, as the citizen's own door sees it.
+#[async_trait]
+pub trait Citizens: Send + Sync {
+    /// # Errors
+    /// [`NotReady`].
+    async fn dossier(&self, citizen: Pseudonym) -> Result<Dossier, NotReady>;
+
+    /// Messages of the present registration, newest first, older than `before`, at most `max`.
+    ///
+    /// # Errors
+    /// [`NotReady`].
+    async fn inbox(
+        &self,
+        citizen: Pseudonym,
+        before: Option<MessageId>,
+        max: usize,
+    ) -> Result<Vec<MessageStored>, NotReady>;
+
+    /// One message of the present registration.
+    ///
+    /// # Errors
+    /// [`NotReady`].
+    async fn stored(
+        &self,
+        citizen: Pseudonym,
+        message: MessageId,
+    ) -> Result<Option<MessageStored>, NotReady>;
+
+    /// Waits until every reader of the view sees the citizen's records at `positions`; false if not
+    /// by `until`, or if the view cannot be asked.
+    async fn wait_applied(
+        &self,
+        citizen: Pseudonym,
+        positions: &[Position],
+        until: Timestamp,
+    ) -> bool;
+}
+
+/// Opens what is stored.
+#[async_trait]
+pub trait Contents: Send + Sync {
+    /// `None`: the object is gone, or does not open under this key.
+    ///
+    /// # Errors
+    /// [`NotReady`]: the store does not answer.
+    async fn open(
+        &self,
+        stored: &MessageStored,
+        key: &CitizenKey,
+    ) -> Result<Option<Content>, NotReady>;
+}
+
+/// The services that a citizen may have preferences for.
+pub trait Services: Send + Sync {
+    /// Whether the service goes by activation (IO's category SPECIAL); `None`: no such service.
+    fn is_special(&self, service: &ServiceId) -> Option<bool>;
+}
+
+/// Mails the link that validates an address.
+#[async_trait]
+pub trait Validation: Send + Sync {
+    /// Best effort: a mail that is lost is asked for again by writing the profile anew. The address
+    /// must appear in no log.
+    async fn mail(&self, address: &str, token: &str);
+}
