@@ -52,7 +52,7 @@ pub enum FetchError {
 /// How the token does, for metrics and for telling a wrong configuration from an outage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenHealth {
-    /// When the present token expires, Unix milliseconds; `None` if there is none.
+    /// When the present token is no longer used, a second before it expires, Unix milliseconds; `None` if there is none.
     pub expires_ms: Option<i64>,
     /// When it was asked for, Unix milliseconds.
     pub fetched_ms: Option<i64>,
@@ -272,7 +272,9 @@ fn granted(grant: &Grant, fetched_ms: i64) -> Result<Granted, FetchError> {
     if grant.expires_in <= 0 || grant.access_token.is_empty() {
         return Err(FetchError::Unusable);
     }
-    let life_ms = grant.expires_in.min(LONGEST_LIFE_S) * 1_000;
+    let said_ms = grant.expires_in.min(LONGEST_LIFE_S) * 1_000;
+    // Servers count whole seconds, and may end a token almost one before we would.
+    let life_ms = (said_ms - 1_000).max(said_ms / 2);
     Ok(Granted {
         header: sensitive("Bearer", &grant.access_token).map_err(|_| FetchError::Unusable)?,
         fetched_ms,

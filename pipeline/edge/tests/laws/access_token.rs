@@ -164,7 +164,8 @@ async fn a_token_is_asked_for_with_a_signed_assertion_and_put_into_the_header() 
 #[tokio::test]
 async fn it_is_refreshed_at_four_fifths_of_its_life() {
     let answers = [
-        (200, r#"{"access_token":"one","expires_in":1}"#),
+        // A second less is counted on.
+        (200, r#"{"access_token":"one","expires_in":2}"#),
         (200, r#"{"access_token":"two","expires_in":3600}"#),
     ];
     let endpoint = Endpoint::start(false, &answers).await;
@@ -231,7 +232,7 @@ async fn a_failed_refresh_keeps_the_old_token_until_it_expires() {
     let failure = FetchError::Refused { status: 500, code: String::new() };
     assert_eq!(token.health().last_failure, Some(failure));
     assert_eq!(token.header(), Some(refused));
-    hand.advance(3_600_000 - 40_000 - 1);
+    hand.advance(3_599_000 - 40_000 - 1);
     assert!(token.header().is_some());
     hand.advance(1);
     assert_eq!(shown(&*token), None);

@@ -11,5 +11,6 @@ mod double;
 mod faults;
 mod frames;
 mod provider_token;
+mod providers;
 mod sending;
 mod streams;
