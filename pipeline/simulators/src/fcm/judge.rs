@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::macros::format_description;
 
 use super::errors::{Failure, Violation, json_response};
-use super::limits::{self, Target};
+use super::limits::{self, Android, Target};
 use super::oauth::Tokens;
 use super::schema;
 use super::script::{Scripted, Scripts};
@@ -81,7 +81,7 @@ impl Connection {
         };
         Ok(Sound {
             token: target.name().to_owned(),
-            collapse_id: tag(message),
+            collapse_id: Android::of(message).tag().map(str::to_owned),
             is_dry_run: read.get("validateOnly") == Some(&Value::Bool(true)),
             body,
             scripted,
@@ -224,11 +224,6 @@ const SEND: &str = "/messages:send";
 fn project(ask: &Ask) -> Option<&str> {
     let path = ask.parts.uri.path().strip_prefix("/v1/projects/")?;
     path.strip_suffix(SEND).filter(|project| !project.is_empty() && !project.contains('/'))
-}
-
-fn tag(message: &Map<String, Value>) -> Option<String> {
-    let notification = message.get("android")?.get("notification")?;
-    notification.get("tag")?.as_str().map(str::to_owned)
 }
 
 fn oauth_error(error: &str, description: &str) -> (String, Response<Bytes>) {

@@ -7,6 +7,7 @@ mod errors;
 mod http1;
 mod judge;
 mod limits;
+mod message;
 mod oauth;
 mod schema;
 mod script;

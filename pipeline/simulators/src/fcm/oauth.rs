@@ -12,6 +12,10 @@ use serde::Deserialize;
 use super::errors::{Credential, Failure};
 use crate::ids;
 
+/// "When making an access token request this value is always" this one. Most libraries send the
+/// `token_uri` of the account instead, and Google takes that too; google-auth for Python sends this
+/// whatever `token_uri` says.
+const GOOGLE: &str = "https://oauth2.googleapis.com/token";
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 const SCOPES: [&str; 2] = [
     "https://www.googleapis.com/auth/firebase.messaging",
@@ -158,7 +162,7 @@ impl Tokens {
         if head.alg != "RS256" || !is_our_key || !is_signed {
             return Err(SIGNATURE);
         }
-        if claims.aud != self.audience {
+        if claims.aud != self.audience && claims.aud != GOOGLE {
             return Err(invalid("Invalid JWT: Failed audience check."));
         }
         Ok((account, claims))

@@ -1,147 +1,13 @@
 //! The shape of `SendMessageRequest`, as strictly as Google's front reads it: no unknown names, every
 //! value of its type. Names may be written in camelCase or as in the `.proto` file. Source: the
-//! discovery document of `fcm.googleapis.com` v1, and Firebase, "REST Resource: projects.messages".
+//! discovery document of `fcm.googleapis.com` v1 (tables in `message.rs`).
 
 use serde_json::{Map, Value};
 
 use super::errors::Violation;
-
-enum Kind {
-    Text,
-    Bool,
-    Int32,
-    Float,
-    Duration,
-    Time,
-    /// Any object: `google.protobuf.Struct`.
-    Struct,
-    /// Text by text.
-    Map,
-    Enum(&'static str, &'static [&'static str]),
-    List(&'static Kind),
-    Message(&'static str, &'static [Field]),
-}
-
-/// A name in camelCase and what stands behind it.
-type Field = (&'static str, Kind);
+use super::message::{Field, Kind, REQUEST};
 
 const FCM: &str = "google.firebase.fcm.v1";
-
-static REQUEST: &[Field] =
-    &[("validateOnly", Kind::Bool), ("message", Kind::Message("Message", MESSAGE))];
-
-static MESSAGE: &[Field] = &[
-    ("name", Kind::Text),
-    ("token", Kind::Text),
-    ("topic", Kind::Text),
-    ("condition", Kind::Text),
-    ("data", Kind::Map),
-    ("notification", Kind::Message("Notification", NOTIFICATION)),
-    ("android", Kind::Message("AndroidConfig", ANDROID)),
-    ("webpush", Kind::Message("WebpushConfig", WEBPUSH)),
-    ("apns", Kind::Message("ApnsConfig", APNS)),
-    ("fcmOptions", Kind::Message("FcmOptions", LABEL)),
-];
-
-static NOTIFICATION: &[Field] =
-    &[("title", Kind::Text), ("body", Kind::Text), ("image", Kind::Text)];
-
-static LABEL: &[Field] = &[("analyticsLabel", Kind::Text)];
-
-static ANDROID: &[Field] = &[
-    ("collapseKey", Kind::Text),
-    ("priority", Kind::Enum("AndroidMessagePriority", &["NORMAL", "HIGH"])),
-    ("ttl", Kind::Duration),
-    ("restrictedPackageName", Kind::Text),
-    ("data", Kind::Map),
-    ("notification", Kind::Message("AndroidNotification", ANDROID_NOTIFICATION)),
-    ("fcmOptions", Kind::Message("AndroidFcmOptions", LABEL)),
-    ("directBootOk", Kind::Bool),
-    ("bandwidthConstrainedOk", Kind::Bool),
-    ("restrictedSatelliteOk", Kind::Bool),
-];
-
-static ANDROID_NOTIFICATION: &[Field] = &[
-    ("title", Kind::Text),
-    ("body", Kind::Text),
-    ("icon", Kind::Text),
-    ("color", Kind::Text),
-    ("sound", Kind::Text),
-    ("tag", Kind::Text),
-    ("clickAction", Kind::Text),
-    ("bodyLocKey", Kind::Text),
-    ("bodyLocArgs", Kind::List(&Kind::Text)),
-    ("titleLocKey", Kind::Text),
-    ("titleLocArgs", Kind::List(&Kind::Text)),
-    ("channelId", Kind::Text),
-    ("ticker", Kind::Text),
-    ("sticky", Kind::Bool),
-    ("eventTime", Kind::Time),
-    ("localOnly", Kind::Bool),
-    (
-        "notificationPriority",
-        Kind::Enum(
-            "AndroidNotification.NotificationPriority",
-            &[
-                "PRIORITY_UNSPECIFIED",
-                "PRIORITY_MIN",
-                "PRIORITY_LOW",
-                "PRIORITY_DEFAULT",
-                "PRIORITY_HIGH",
-                "PRIORITY_MAX",
-            ],
-        ),
-    ),
-    ("defaultSound", Kind::Bool),
-    ("defaultVibrateTimings", Kind::Bool),
-    ("defaultLightSettings", Kind::Bool),
-    ("vibrateTimings", Kind::List(&Kind::Duration)),
-    (
-        "visibility",
-        Kind::Enum(
-            "AndroidNotification.Visibility",
-            &["VISIBILITY_UNSPECIFIED", "PRIVATE", "PUBLIC", "SECRET"],
-        ),
-    ),
-    ("notificationCount", Kind::Int32),
-    ("lightSettings", Kind::Message("LightSettings", LIGHT_SETTINGS)),
-    ("image", Kind::Text),
-    ("bypassProxyNotification", Kind::Bool),
-    (
-        "proxy",
-        Kind::Enum(
-            "AndroidNotification.Proxy",
-            &["PROXY_UNSPECIFIED", "ALLOW", "DENY", "IF_PRIORITY_LOWERED"],
-        ),
-    ),
-];
-
-static LIGHT_SETTINGS: &[Field] = &[
-    ("color", Kind::Message("Color", COLOR)),
-    ("lightOnDuration", Kind::Duration),
-    ("lightOffDuration", Kind::Duration),
-];
-
-static COLOR: &[Field] =
-    &[("red", Kind::Float), ("green", Kind::Float), ("blue", Kind::Float), ("alpha", Kind::Float)];
-
-static WEBPUSH: &[Field] = &[
-    ("headers", Kind::Map),
-    ("data", Kind::Map),
-    ("notification", Kind::Struct),
-    ("fcmOptions", Kind::Message("WebpushFcmOptions", WEBPUSH_OPTIONS)),
-];
-
-static WEBPUSH_OPTIONS: &[Field] = &[("link", Kind::Text), ("analyticsLabel", Kind::Text)];
-
-static APNS: &[Field] = &[
-    ("headers", Kind::Map),
-    ("payload", Kind::Struct),
-    ("fcmOptions", Kind::Message("ApnsFcmOptions", APNS_OPTIONS)),
-    ("liveActivityToken", Kind::Text),
-];
-
-static APNS_OPTIONS: &[Field] = &[("analyticsLabel", Kind::Text), ("image", Kind::Text)];
 
 /// Brings a request's names into camelCase, where they are names (keys of `data`, `headers` and the
 /// like are values). Errors: every value that does not fit, in the order of the request.
@@ -217,7 +83,8 @@ fn read_value(
         Kind::Struct => must(value.is_object(), "type.googleapis.com/google.protobuf.Struct"),
         Kind::Enum(name, values) => {
             let fits = match value {
-                Value::String(text) => values.contains(&text.as_str()),
+                // In any case of letters: Google's own SDKs send `high`.
+                Value::String(text) => values.iter().any(|known| known.eq_ignore_ascii_case(text)),
                 Value::Number(number) => {
                     number.as_u64().is_some_and(|number| number < values.len() as u64)
                 }

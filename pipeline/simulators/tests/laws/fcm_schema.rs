@@ -72,6 +72,7 @@ async fn names_are_taken_in_both_spellings() {
         (changed(at, mixed), SHAPE, "message.android.notification"),
         (changed("/message/android/collapse_key", json!("k")), "200", ""),
         (changed("/message/android/collapseKey", json!(null)), "200", ""),
+        (changed("/message/android/priority", json!("high")), "200", ""),
     ])
     .await;
 }
@@ -99,8 +100,30 @@ async fn a_message_has_one_target() {
         (changed("/message/token", json!("")), VALUE, "message"),
         (both, VALUE, "message"),
         (json!({}), VALUE, "message"),
+        (changed("/message/fid", json!("f")), VALUE, "message"),
+        (json!({"message": {"fid": "f"}}), "200", ""),
         (topic, "200", ""),
         (condition, "200", ""),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn android_is_addressed_in_one_version() {
+    let v2 = |change: Value| {
+        let mut body = json!({"message": {"token": "t", "android_v2": {
+            "remoteNotification": {"notification": {"tag": "x", "id": 1, "title": "t"}},
+        }}});
+        let fields = body["message"]["android_v2"].as_object_mut().unwrap();
+        fields.extend(change.as_object().unwrap().clone());
+        body
+    };
+    check([
+        (v2(json!({"ttl": "60s"})), "200", ""),
+        (v2(json!({"backgroundSync": {}})), "200", ""),
+        (v2(json!({"priority": "HIGH"})), SHAPE, "message.android_v2"),
+        (v2(json!({"ttl": "2419201s"})), VALUE, "message.android_v2.ttl"),
+        (changed("/message/androidV2", json!({})), VALUE, "message"),
     ])
     .await;
 }
@@ -111,7 +134,7 @@ async fn reserved_keys_are_refused_in_data() {
         (changed("/message/data/from", json!("x")), VALUE, "message.data"),
         (changed("/message/data/message_type", json!("x")), VALUE, "message.data"),
         (changed("/message/data/google.x", json!("x")), VALUE, "message.data"),
-        (changed("/message/data/gcm.x", json!("x")), VALUE, "message.data"),
+        (changed("/message/data/gcm.notification.x", json!("x")), VALUE, "message.data"),
         (changed("/message/android/data", json!({"from": "x"})), VALUE, "message.android.data"),
         (changed("/message/data/sender", json!("x")), "200", ""),
     ])
