@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
-use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Header, Headers as _, Message};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use schemas::headers::RawHeaders;
@@ -128,13 +127,7 @@ impl Delivery {
                     }
                 }
                 Some(Err(error)) => {
-                    self.trouble = match error {
-                        KafkaError::MessageConsumption(code)
-                        | KafkaError::MessageConsumptionFatal(code) => {
-                            errors::of_consumer(&self.consumer, code)
-                        }
-                        other => Some(errors::passing(&other)),
-                    };
+                    self.trouble = errors::of_poll(&self.consumer, &error);
                     if self.trouble.is_some() {
                         return;
                     }

@@ -1,5 +1,8 @@
 //! librdkafka's answers in our words: one place decides what an error means.
 
+// Its sets of errors are open: what is not named here has one stated meaning.
+#![allow(clippy::wildcard_enum_match_arm)]
+
 use rdkafka::consumer::{Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
@@ -91,6 +94,27 @@ pub(super) fn of_consumer<T: ConsumerContext, C: Consumer<T>>(
             tracing::debug!(target: "kafka", error = %passing, "the consumer goes on");
             None
         }
+    }
+}
+
+/// An error in words, without a person in it: librdkafka never repeats what a record holds.
+pub(super) fn said(error: &KafkaError) -> String {
+    match error {
+        KafkaError::Transaction(error) => error.string(),
+        other => other.to_string(),
+    }
+}
+
+/// An error that polling again brought up: none where polling on is the remedy.
+pub(super) fn of_poll<T: ConsumerContext, C: Consumer<T>>(
+    consumer: &C,
+    error: &KafkaError,
+) -> Option<LogError> {
+    match error {
+        KafkaError::MessageConsumption(code) | KafkaError::MessageConsumptionFatal(code) => {
+            of_consumer(consumer, *code)
+        }
+        other => Some(passing(other)),
     }
 }
 

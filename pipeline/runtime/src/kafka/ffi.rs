@@ -26,10 +26,8 @@ pub(super) fn flush<C: ProducerContext + 'static>(
 ) -> Result<(), RDKafkaErrorCode> {
     // SAFETY: `producer` owns the client and is borrowed for the whole call; rd_kafka_flush may be
     // called from any thread. Delivery reports are served by the producer's own thread meanwhile.
-    match unsafe { c::rd_kafka_flush(producer.client().native_ptr(), millis(limit)) } {
-        RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR => Ok(()),
-        error => Err(error.into()),
-    }
+    let error = unsafe { c::rd_kafka_flush(producer.client().native_ptr(), millis(limit)) };
+    if error == RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR { Ok(()) } else { Err(error.into()) }
 }
 
 /// Whether a failed record certainly never reached a broker's log.
@@ -105,20 +103,20 @@ unsafe fn copied(message: *mut c::rd_kafka_message_t) -> Event {
             true => String::new(),
             false => text(c::rd_kafka_topic_name(it.rkt)),
         };
-        match it.err {
-            RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR => Event::Record {
-                topic: topic(),
-                partition: it.partition,
-                offset: it.offset,
-                appended_ms: c::rd_kafka_message_timestamp(message, ptr::null_mut()),
-                key: bytes(it.key, it.key_len).unwrap_or_default(),
-                value: bytes(it.payload, it.len),
-                headers: headers(message),
-            },
-            RDKafkaRespErr::RD_KAFKA_RESP_ERR__PARTITION_EOF => {
-                Event::End { topic: topic(), partition: it.partition, offset: it.offset }
-            }
-            error => Event::Error(error.into()),
+        if it.err == RDKafkaRespErr::RD_KAFKA_RESP_ERR__PARTITION_EOF {
+            return Event::End { topic: topic(), partition: it.partition, offset: it.offset };
+        }
+        if it.err != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR {
+            return Event::Error(it.err.into());
+        }
+        Event::Record {
+            topic: topic(),
+            partition: it.partition,
+            offset: it.offset,
+            appended_ms: c::rd_kafka_message_timestamp(message, ptr::null_mut()),
+            key: bytes(it.key, it.key_len).unwrap_or_default(),
+            value: bytes(it.payload, it.len),
+            headers: headers(message),
         }
     }
 }

@@ -79,9 +79,10 @@ impl Ring {
         group: impl Fn() -> Option<ConsumerGroupMetadata>,
     ) -> Result<(), Failure> {
         let Some(turn) = self.turns.begin() else {
-            return Err(match self.turns.state() {
-                State::Fenced => Failure::Fenced,
-                state => Failure::Unknown(format!("a transaction may not begin in {state:?}")),
+            let state = self.turns.state();
+            return Err(match state == State::Fenced {
+                true => Failure::Fenced,
+                false => Failure::Unknown(format!("a transaction may not begin in {state:?}")),
             });
         };
         // The turn is below the number of ids, and a ring that is not broken has all producers.
@@ -189,16 +190,18 @@ fn until(
         let left = deadline.saturating_duration_since(Instant::now());
         match call(left) {
             Ok(()) => return Ok(()),
-            Err(error) => match errors::verdict(&error) {
-                Verdict::Again if Instant::now() < deadline => {}
-                verdict => return Err(Stopped(verdict, said(&error))),
-            },
+            Err(error) => {
+                let stopped = stopped(&error);
+                if stopped.0 != Verdict::Again || Instant::now() >= deadline {
+                    return Err(stopped);
+                }
+            }
         }
     }
 }
 
 fn stopped(error: &KafkaError) -> Stopped {
-    Stopped(errors::verdict(error), said(error))
+    Stopped(errors::verdict(error), errors::said(error))
 }
 
 fn unsent(unsent: Unsent) -> Stopped {
@@ -209,16 +212,9 @@ fn unsent(unsent: Unsent) -> Stopped {
             Some(RDKafkaErrorCode::MessageSizeTooLarge) => {
                 Stopped(Verdict::Hopeless, "a record is too large for the cluster".into())
             }
-            Some(RDKafkaErrorCode::QueueFull) => Stopped(Verdict::Abort, said(&error)),
+            Some(RDKafkaErrorCode::QueueFull) => Stopped(Verdict::Abort, errors::said(&error)),
             _ => stopped(&error),
         },
-    }
-}
-
-fn said(error: &KafkaError) -> String {
-    match error {
-        KafkaError::Transaction(error) => error.string(),
-        other => other.to_string(),
     }
 }
 

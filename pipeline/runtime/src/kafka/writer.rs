@@ -20,9 +20,12 @@ use crate::log::{
     AppendError, LogError, Outgoing, Position, Reader, Start, TopicPartition, Writer,
 };
 
+/// Partition and offset of a record that was acknowledged.
+type Place = Option<(i32, i64)>;
+
 /// Notes where each record of the open transaction went; the opaque is its index.
 #[derive(Clone, Default)]
-struct Places(Arc<Mutex<Vec<Option<(i32, i64)>>>>);
+struct Places(Arc<Mutex<Vec<Place>>>);
 
 impl ClientContext for Places {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
@@ -123,17 +126,17 @@ impl Writer for KafkaWriter {
         let places = positions(&records, &producing.places);
         if let Err((verdict, why)) = prepared {
             // Nothing was committed yet, whatever the verdict.
-            let verdict = match verdict {
-                Verdict::Unknown | Verdict::Again => Verdict::Abort,
-                other => other,
-            };
-            return Err(self.failed(verdict, why));
+            let fenced = verdict == Verdict::Fenced;
+            return Err(self.failed(if fenced { verdict } else { Verdict::Abort }, why));
         }
         let limit = self.cluster.settings.commit_timeout;
         if let Err(error) = producing.producer.commit_transaction(limit) {
-            match errors::verdict(&error) {
-                Verdict::Unknown | Verdict::Again => self.find_out(&places, &error.to_string())?,
-                verdict => return Err(self.failed(verdict, error.to_string())),
+            let (verdict, why) = (errors::verdict(&error), errors::said(&error));
+            match verdict {
+                Verdict::Unknown | Verdict::Again => self.find_out(&places, &why)?,
+                Verdict::Abort | Verdict::Hopeless | Verdict::Fenced => {
+                    return Err(self.failed(verdict, why));
+                }
             }
         }
         let all: Option<Vec<_>> = places.into_iter().collect();
@@ -148,7 +151,7 @@ fn flushed(
     records: &[Outgoing],
 ) -> Result<(), (Verdict, String)> {
     let deadline = Instant::now() + cluster.settings.transaction_timeout / 2;
-    let said = |error: KafkaError| (errors::verdict(&error), error.to_string());
+    let said = |error: KafkaError| (errors::verdict(&error), errors::said(&error));
     *producing.places.0.lock() = vec![None; records.len()];
     producing.producer.begin_transaction().map_err(said)?;
     for (index, record) in records.iter().enumerate() {
@@ -165,7 +168,7 @@ fn flushed(
 
 fn positions(records: &[Outgoing], places: &Places) -> Vec<Option<Position>> {
     let places = places.0.lock();
-    let position = |(record, place): (&Outgoing, &Option<(i32, i64)>)| {
+    let position = |(record, place): (&Outgoing, &Place)| {
         let (partition, offset) = (*place)?;
         let partition = u32::try_from(partition).ok()?;
         let at = TopicPartition { topic: record.topic, partition };
