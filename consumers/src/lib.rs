@@ -1,10 +1,14 @@
 //! Crate `consumers`.
 
+pub mod apns;
 pub mod channel;
 pub mod consent;
 pub mod delay;
 pub mod directory;
+pub mod fcm;
+pub mod gate;
 pub mod keys;
 pub mod status;
 pub mod vault;
 pub mod view;
+pub mod wording;
