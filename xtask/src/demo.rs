@@ -156,14 +156,18 @@ fn program(arguments: &[OsString]) -> Command {
     command
 }
 
-/// The child's own code; 128 and the signal's number where a signal ended it, as shells say it.
 fn exit_code(status: ExitStatus) -> ExitCode {
+    ExitCode::from(code(status))
+}
+
+/// The child's own code; 128 and the signal's number where a signal ended it, as shells say it.
+fn code(status: ExitStatus) -> u8 {
     use std::os::unix::process::ExitStatusExt;
     if let Some(signal) = status.signal() {
         note(format_args!("ended by signal {signal}"));
     }
     let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
-    ExitCode::from(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
+    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
 }
 
 /// Everything after `bench` goes to the benchmarks' own command line.
@@ -233,5 +237,16 @@ mod tests {
         let arguments = Line::try_parse_from(line).unwrap().arguments;
         assert_eq!((arguments.kafka.as_deref(), arguments.redis.as_deref()), (Some(""), Some("")));
         assert!(arguments.exit);
+    }
+
+    #[test]
+    fn the_exit_code_is_the_childs() {
+        let check = |script: &str, expected: u8| {
+            let status = run_in_front(Command::new("sh").args(["-c", script])).unwrap();
+            assert_eq!(code(status), expected, "{script}");
+        };
+        check("exit 0", 0);
+        check("exit 7", 7);
+        check("kill -TERM $$", 143);
     }
 }

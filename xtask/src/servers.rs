@@ -13,6 +13,9 @@ use crate::parts::{Place, kafka, postfix, redis};
 #[derive(Debug, Subcommand)]
 pub enum Kafka {
     /// Start with empty data and wait until a transaction has committed
+    ///
+    /// Its jars are fetched once, with Maven, into .staffetta/cache or $STAFFETTA_CACHE, and their
+    /// checksums compared with the pinned ones at every start. Data lies in .staffetta/kafka.
     Up {
         /// One broker, or three that survive the loss of one
         #[arg(long, value_enum, default_value_t = NodeCount::One)]
