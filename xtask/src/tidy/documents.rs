@@ -82,7 +82,8 @@ pub fn configuration_keys_equal_the_table(tree: &Tree) -> Vec<Finding> {
 fn flatten(prefix: &str, table: &toml::Table, keys: &mut BTreeSet<String>) {
     for (name, value) in table {
         let key = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
-        match value.as_table() {
+        // An empty table is a key that takes any names.
+        match value.as_table().filter(|inner| !inner.is_empty()) {
             Some(inner) => flatten(&key, inner, keys),
             None => drop(keys.insert(key)),
         }
@@ -148,6 +149,7 @@ mod tests {
         check("c = 1\n[a]\nb = 2\n", rows, &[]);
         check("c = 1\n", rows, &["names a.b, which is no key"]);
         check("c = 1\nd = 2\n[a]\nb = 2\n", rows, &["lacks d"]);
+        check("c = {}\n[a]\nb = 2\n", rows, &[]);
         check("c = 1\n", "## Topics\n| `c` | y |\n", &["lacks c"]);
         assert_eq!(configuration_keys_equal_the_table(&Tree::planted(&[])).len(), 1);
     }
