@@ -47,7 +47,7 @@ impl EmbeddedMember {
         })
     }
 
-    /// Gives away what was named, names what shall go, takes what is free.
+    /// Gives away what was named, takes what is free, names what shall go.
     fn exchange(&mut self, state: &mut State, polled: &mut Polled) -> Result<(), LogError> {
         let Holder { group: name, ordinal, .. } = &self.holder;
         let (group, _) = state.group(name);
@@ -58,8 +58,6 @@ impl EmbeddedMember {
             self.positions.remove(&at);
             self.paused.remove(&at);
         }
-        polled.revoking = group.revoke(*ordinal);
-        self.going.extend(&polled.revoking);
         let free: Vec<_> = group
             .waiting(*ordinal)
             .into_iter()
@@ -79,6 +77,9 @@ impl EmbeddedMember {
             self.positions.insert(at, offset);
             polled.assigned.push(at);
         }
+        // Last, so that nothing can fail between naming and telling.
+        polled.revoking = group.revoke(*ordinal);
+        self.going.extend(&polled.revoking);
         Ok(())
     }
 

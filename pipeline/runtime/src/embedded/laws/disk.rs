@@ -1,4 +1,6 @@
+use std::io::{BufRead, BufReader};
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use super::*;
 use crate::log::LogError;
@@ -77,6 +79,8 @@ fn what_was_erased_is_in_no_file_after_compaction() {
     let log = on_disk(folder.path(), world.clone());
     append(&log, [record(COMPACTED, "a", "CANARY-KEPT"), record(COMPACTED, "b", "CANARY-ERASED")]);
     append(&log, [record(COMPACTED, "c", "CANARY-REPLACED"), record(INPUT, "d", "CANARY-OLD")]);
+    // Not only in the journal and in memory: also where the store keeps what is old.
+    log.compact().unwrap();
     append(&log, [record(COMPACTED, "c", "new"), tombstone(COMPACTED, "b")]);
     clock.set(world.now().plus(Duration::from_secs(86_400 * 8)));
     append(&log, [record(INPUT, "d", "CANARY-YOUNG")]);
@@ -140,4 +144,53 @@ fn a_log_stays_open_as_long_as_somebody_writes_to_it() {
     futures::executor::block_on(appender.append(record(INPUT, "a", "a"))).unwrap();
     drop(appender);
     assert_eq!(values(&on_disk(folder.path(), world().0), INPUT), ["a"]);
+}
+
+const CHILD: &str = "STAFFETTA_LAW_OF_THE_KILL";
+
+/// Appends and copies for ever, telling each number once it is acknowledged.
+fn append_until_killed(folder: &Path) {
+    let log = on_disk(folder, world().0);
+    let mut member = log.join(&seat(0)).unwrap();
+    for n in 0.. {
+        append(&log, numbers(INPUT, n..n + 1));
+        let records = poll(&mut member).records;
+        member.commit(copy_of(&records)).unwrap();
+        eprintln!("acknowledged {n}");
+    }
+}
+
+#[test]
+fn what_was_acknowledged_survives_a_kill_and_nothing_is_copied_twice() {
+    if let Some(folder) = std::env::var_os(CHILD) {
+        return append_until_killed(Path::new(&folder));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut acknowledged = 0;
+    for kill in 0..3 {
+        let law = "embedded::laws::disk::\
+                   what_was_acknowledged_survives_a_kill_and_nothing_is_copied_twice";
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", law, "--nocapture"])
+            .env(CHILD, folder.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let told = lines.map_while(Result::ok).filter(|line| line.starts_with("acknowledged"));
+        acknowledged += told.take(20 + kill).count();
+        child.kill().unwrap();
+        child.wait().unwrap();
+
+        let log = on_disk(folder.path(), world().0);
+        let (inputs, copies) = (read_all(&log, INPUT).len(), read_all(&log, OUTPUT).len());
+        assert!(copies >= acknowledged, "{copies} of {acknowledged} acknowledged");
+        assert!(inputs >= copies, "{copies} copies of {inputs}");
+        let mut member = log.join(&seat(0)).unwrap();
+        let rest = poll(&mut member).records;
+        assert_eq!(copies + rest.len(), inputs);
+        member.commit(copy_of(&rest)).unwrap();
+        acknowledged = inputs;
+    }
 }

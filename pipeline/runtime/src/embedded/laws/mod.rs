@@ -2,6 +2,7 @@
 
 mod disk;
 mod faults;
+mod gated;
 mod groups;
 mod kept;
 mod model;
