@@ -1,17 +1,24 @@
-//! Calls of accounts, counted in memory; shared with the other instances by leases in the background.
+//! Calls of accounts, counted in memory; the quota is shared with the other instances in the background.
 
 use std::collections::HashMap;
 
 use parking_lot::Mutex;
 use policy::admit::group::Groups;
-use policy::admit::rate::{Limits, Quota, Rate, Window};
+use policy::admit::rate::{self, Demand, Limits, Quota, Rate, Window};
 use schemas::ids::Timestamp;
 
-/// One account's part of its quota that this instance may give out, in calls a window.
+/// Calls that were asked for under one account.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Share {
+pub struct Asked {
     pub account_id: String,
     pub calls: u32,
+}
+
+/// The demand for one account over all instances.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccountDemand {
+    pub account_id: String,
+    pub demand: Demand,
 }
 
 /// Counters of all accounts that have called. Bounded by the number of accounts: only known keys come here.
@@ -20,12 +27,13 @@ pub struct Limiter {
     accounts: Mutex<HashMap<String, Account>>,
 }
 
-#[derive(Default)]
 struct Account {
     window: Window,
-    /// `None`: the whole quota, as long as nobody else has leased from it.
-    leased: Option<u32>,
-    /// Calls since demand was last asked for.
+    /// What the account may do in all.
+    calls: u32,
+    /// This instance's part of it.
+    share: u32,
+    /// Calls since demand was last asked for, refused ones included.
     asked: u32,
 }
 
@@ -40,35 +48,40 @@ impl Limiter {
         let quota = self.limits.quota(groups);
         let Some(calls) = quota.calls else { return Rate::Unlimited };
         let mut accounts = self.accounts.lock();
-        if !accounts.contains_key(account_id) {
-            accounts.insert(account_id.to_owned(), Account::default());
+        let account = match accounts.get_mut(account_id) {
+            Some(account) => account,
+            None => accounts.entry(account_id.to_owned()).or_insert(Account {
+                window: Window::default(),
+                calls,
+                share: calls,
+                asked: 0,
+            }),
+        };
+        if account.calls != calls {
+            // The account's groups have changed: the whole quota, until demand is known again.
+            (account.calls, account.share) = (calls, calls);
         }
-        let Some(account) = accounts.get_mut(account_id) else { return Rate::Unlimited };
         account.asked = account.asked.saturating_add(1);
-        let share = Quota { calls: Some(account.leased.map_or(calls, |leased| leased.min(calls))) };
-        account.window.take(&self.limits, share, now)
+        account.window.take(&self.limits, Quota { calls: Some(account.share) }, now)
     }
 
-    /// Calls of each account since this was last asked: what this instance should lease for.
-    pub fn demand(&self) -> Vec<Share> {
+    /// Calls of each account since this was last asked.
+    pub fn asked(&self) -> Vec<Asked> {
         let mut accounts = self.accounts.lock();
-        accounts
-            .iter_mut()
-            .map(|(id, account)| Share {
-                account_id: id.clone(),
-                calls: std::mem::take(&mut account.asked),
-            })
-            .collect()
+        let asked = accounts.iter_mut().map(|(id, account)| Asked {
+            account_id: id.clone(),
+            calls: std::mem::take(&mut account.asked),
+        });
+        asked.collect()
     }
 
-    /// Replaces what this instance has leased; accounts not named go back to their whole quota.
-    pub fn lease(&self, shares: &[Share]) {
+    /// Takes this instance's part of each quota from here on.
+    pub fn settle(&self, demands: &[AccountDemand]) {
         let mut accounts = self.accounts.lock();
-        for account in accounts.values_mut() {
-            account.leased = None;
-        }
-        for share in shares {
-            accounts.entry(share.account_id.clone()).or_default().leased = Some(share.calls);
+        for AccountDemand { account_id, demand } in demands {
+            if let Some(account) = accounts.get_mut(account_id) {
+                account.share = rate::share(account.calls, *demand);
+            }
         }
     }
 
@@ -90,21 +103,28 @@ mod tests {
         rates.filter(|rate| matches!(rate, Rate::Taken { .. })).count().try_into().unwrap()
     }
 
-    #[test]
-    fn a_leased_share_bounds_this_instance_and_its_end_gives_the_quota_back() {
-        let limiter = Limiter::new(Limits::default());
-        limiter.lease(&[Share { account_id: "a".into(), calls: 40 }]);
-        assert_eq!(taken(&limiter, 200), 40);
-        assert_eq!(limiter.demand(), [Share { account_id: "a".into(), calls: 200 }]);
-        assert_eq!(limiter.demand(), [Share { account_id: "a".into(), calls: 0 }]);
-        limiter.lease(&[]);
-        assert_eq!(taken(&limiter, 200), 110);
+    fn demand(own: u32, all: u32, instances: u32) -> [AccountDemand; 1] {
+        [AccountDemand { account_id: "a".into(), demand: Demand { own, all, instances } }]
     }
 
     #[test]
-    fn a_share_never_exceeds_the_quota() {
+    fn a_settled_share_bounds_this_instance_and_being_alone_gives_the_quota_back() {
         let limiter = Limiter::new(Limits::default());
-        limiter.lease(&[Share { account_id: "a".into(), calls: 4_000 }]);
-        assert_eq!(taken(&limiter, 200), 150);
+        assert_eq!(taken(&limiter, 10), 10);
+        limiter.settle(&demand(0, 1_000, 3));
+        assert_eq!(taken(&limiter, 200), 15, "25 of 150, 10 of them used");
+        assert_eq!(limiter.asked(), [Asked { account_id: "a".into(), calls: 210 }]);
+        assert_eq!(limiter.asked(), [Asked { account_id: "a".into(), calls: 0 }]);
+        limiter.settle(&demand(210, 210, 1));
+        assert_eq!(taken(&limiter, 200), 125);
+    }
+
+    #[test]
+    fn another_quota_takes_effect_at_once() {
+        let limiter = Limiter::new(Limits::default());
+        assert_eq!(taken(&limiter, 151), 150);
+        let raised = Groups::of(&[Group::ApiRateLimit250]);
+        let rate = limiter.take("a", raised, Timestamp(10_000));
+        assert_eq!(rate, Rate::Taken { remaining: 99 });
     }
 }

@@ -20,12 +20,16 @@ mod reading;
 mod registry;
 mod router;
 mod seal;
+mod shared;
+mod sharing;
 
 pub use address::TrustedProxy;
 pub use config::{IngestConfig, RateConfig};
-pub use limiter::{Limiter, Share};
+pub use limiter::{AccountDemand, Asked, Limiter};
 pub use metrics::{CATALOGUE, IngestMetrics, Operation};
 pub use openapi::document;
 pub use registry::{BadDocument, Registry};
 pub use router::{Ingest, router};
 pub use seal::{Sealer, Unsealed};
+pub use shared::{RedisClaims, RedisDemands};
+pub use sharing::share_quotas;

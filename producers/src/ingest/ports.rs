@@ -9,6 +9,8 @@ use schemas::content::Content;
 use schemas::ids::{MessageId, Pseudonym, ServiceId};
 use schemas::records::MessageAccepted;
 
+use super::limiter::{AccountDemand, Asked};
+
 /// The log's end of an append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Appended {
@@ -92,4 +94,12 @@ pub trait Claims: Send + Sync {
     /// The message of this claim is in the log. A loss of this call only means another append of the same
     /// id, which consent's duplicate check ends.
     async fn acknowledge(&self, name: [u8; 32]);
+}
+
+/// Where instances tell one another what they were asked for.
+#[async_trait]
+pub trait Demands: Send + Sync {
+    /// Adds this instance's calls to period `period` and gives the demand of the period before, which is
+    /// complete. `None`: nobody can say; the shares stay as they are.
+    async fn exchange(&self, period: i64, own: &[Asked]) -> Option<Vec<AccountDemand>>;
 }

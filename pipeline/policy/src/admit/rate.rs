@@ -79,6 +79,31 @@ impl Window {
     }
 }
 
+/// What all instances together were asked for in the last whole period, and this one of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Demand {
+    pub own: u32,
+    pub all: u32,
+    /// At least 1: this one.
+    pub instances: u32,
+}
+
+/// This instance's part of a quota of `calls`: half of the quota is split evenly, so that traffic may move,
+/// half by demand. The shares of instances that agree on the demand never exceed the quota together.
+#[must_use]
+pub fn share(calls: u32, demand: Demand) -> u32 {
+    let instances = u64::from(demand.instances.max(1));
+    if instances == 1 {
+        return calls;
+    }
+    let even = u64::from(calls / 2);
+    let by_demand = u64::from(calls) - even;
+    // One more for each, so that an instance that was idle keeps a little of its own.
+    let (own, all) = (u64::from(demand.own) + 1, u64::from(demand.all) + instances);
+    let share = even / instances + by_demand * own.min(all) / all;
+    u32::try_from(share).unwrap_or(calls)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,7 +135,24 @@ mod tests {
         assert_eq!(quota(&[]), Some(150));
     }
 
+    #[test]
+    fn a_single_instance_has_the_whole_quota_and_a_busy_one_most_of_it() {
+        assert_eq!(share(150, Demand { own: 7, all: 7, instances: 1 }), 150);
+        assert_eq!(share(150, Demand { own: 100, all: 100, instances: 2 }), 37 + 74);
+        assert_eq!(share(150, Demand { own: 0, all: 100, instances: 2 }), 37);
+    }
+
     proptest! {
+        #[test]
+        fn the_shares_of_all_instances_never_exceed_the_quota(
+            calls in 1_u32..10_000, demands in proptest::collection::vec(0_u32..100_000, 1..12)
+        ) {
+            let all = demands.iter().sum();
+            let instances = u32::try_from(demands.len()).unwrap();
+            let given = demands.iter().map(|own| share(calls, Demand { own: *own, all, instances }));
+            prop_assert!(given.map(u64::from).sum::<u64>() <= u64::from(calls));
+        }
+
         #[test]
         fn no_window_ever_takes_more_than_the_share(
             steps in proptest::collection::vec(0_i64..700, 1..200), share in 1_u32..20

@@ -120,8 +120,7 @@ pub struct View {
     known: Mutex<HashMap<MessageId, Known>>,
     pub citizens: Mutex<HashMap<Pseudonym, Citizen>>,
     changed: Notify,
-    /// Calls that had to wait.
-    pub waits: Notify,
+    waits: Notify,
 }
 
 impl View {
@@ -138,6 +137,12 @@ impl View {
     pub fn set(&self, id: MessageId, change: impl FnOnce(&mut Standing)) {
         change(&mut self.known.lock().get_mut(&id).unwrap().standing);
         self.changed.notify_waiters();
+    }
+
+    /// Resolves when a call has begun to wait.
+    pub async fn waited_for(&self) {
+        let waited = tokio::time::timeout(Duration::from_secs(10), self.waits.notified()).await;
+        waited.expect("a request should have waited for a status");
     }
 
     fn readable(&self) -> Result<(), NotReady> {

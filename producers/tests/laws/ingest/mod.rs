@@ -7,6 +7,8 @@ mod idempotency;
 mod privacy;
 mod profiles;
 mod reading;
+mod redis;
+mod sharing;
 mod submitting;
 mod support;
 mod transport;

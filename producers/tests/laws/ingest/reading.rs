@@ -58,7 +58,7 @@ async fn a_message_that_is_only_accepted_is_waited_for() {
     let api = Api::start().await;
     let id = api.accepted(PLAIN).await;
     let asked = tokio::spawn(api.get(PLAIN, &format!("/messages/{SANDBOX}/{id}")).send());
-    api.view.waits.notified().await;
+    api.view.waited_for().await;
     api.view.set(id, stored);
     let answer: Value = asked.await.unwrap().unwrap().json().await.unwrap();
     assert_eq!(answer["status"], "PROCESSED");
@@ -82,7 +82,7 @@ async fn a_fresh_201_that_the_view_has_not_reached_is_waited_for_and_not_404() {
     api.view.lags.store(true, Ordering::SeqCst);
     let id = api.accepted(PLAIN).await;
     let asked = tokio::spawn(api.get(PLAIN, &format!("/messages/{SANDBOX}/{id}")).send());
-    api.view.waits.notified().await;
+    api.view.waited_for().await;
     let record = api.log.records.lock()[0].clone();
     api.view.project(&record);
     api.view.set(id, stored);

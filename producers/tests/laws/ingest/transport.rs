@@ -100,7 +100,7 @@ async fn a_request_that_has_begun_is_answered_after_the_signal_to_stop() {
     let api = Api::start().await;
     let id = api.accepted(PLAIN).await;
     let asked = tokio::spawn(api.get(PLAIN, &format!("/messages/{SANDBOX}/{id}")).send());
-    api.view.waits.notified().await;
+    api.view.waited_for().await;
     api.stop.send(()).unwrap();
     // The listener closes before the answer is given.
     while TcpStream::connect(api.address).await.is_ok() {
@@ -119,7 +119,7 @@ async fn a_request_that_does_not_end_is_cut_off_when_the_grace_is_over() {
     let api = Api::with(setup).await;
     let id = api.accepted(PLAIN).await;
     let _asked = tokio::spawn(api.get(PLAIN, &format!("/messages/{SANDBOX}/{id}")).send());
-    api.view.waits.notified().await;
+    api.view.waited_for().await;
     api.stop.send(()).unwrap();
     api.served.await.unwrap();
 }
