@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use policy::admit::group::{Group, Groups};
 use producers::http::{TlsError, TlsFiles, server_config};
 use reqwest::Version;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -68,6 +69,55 @@ async fn both_versions_are_spoken_over_tls() {
         let response = request.json(&a_body()).send().await.unwrap();
         assert_eq!((response.status().as_u16(), response.version()), (201, version));
     }
+}
+
+/// A client's certificate and key in one PEM text, signed by `authority`.
+fn client_identity(authority: &rcgen::CertifiedIssuer<'_, rcgen::KeyPair>) -> reqwest::Identity {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::new(vec!["sender.example".to_owned()]).unwrap();
+    params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+    let certificate = params.signed_by(&key, authority).unwrap();
+    let pem = format!("{}{}", certificate.pem(), key.serialize_pem());
+    reqwest::Identity::from_pem(pem.as_bytes()).unwrap()
+}
+
+fn authority() -> rcgen::CertifiedIssuer<'static, rcgen::KeyPair> {
+    let mut params = rcgen::CertificateParams::default();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    rcgen::CertifiedIssuer::self_signed(params, rcgen::KeyPair::generate().unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn a_certificate_of_our_authority_opens_what_needs_one_and_a_foreign_one_nothing() {
+    let mut files = files();
+    let (ours, foreign) = (authority(), authority());
+    let authorities = files.tls.key.with_file_name("authorities.pem");
+    std::fs::write(&authorities, ours.pem()).unwrap();
+    files.tls.client_authorities = Some(authorities);
+    let api = Api::with(Setup {
+        tls: Some(server_config(&files.tls).unwrap()),
+        change: |service| {
+            let groups = [Group::ApiMessageWrite, Group::ApiAuthenticationClientCertificate];
+            service.groups = Groups::of(&groups);
+        },
+        ..Setup::default()
+    })
+    .await;
+    let root = reqwest::Certificate::from_pem(files.certificate.as_bytes()).unwrap();
+    let send = async |identity: Option<reqwest::Identity>| {
+        let client = client().add_root_certificate(root.clone());
+        let client = match identity {
+            Some(identity) => client.identity(identity),
+            None => client,
+        };
+        let url = format!("https://localhost:{}/api/v1/messages", api.address.port());
+        let request = client.build().unwrap().post(url).json(&a_body());
+        let request = request.header("Ocp-Apim-Subscription-Key", api.key(PLAIN));
+        request.send().await.map(|response| response.status().as_u16())
+    };
+    assert_eq!(send(None).await.unwrap(), 403);
+    assert_eq!(send(Some(client_identity(&ours))).await.unwrap(), 201);
+    assert!(send(Some(client_identity(&foreign))).await.is_err(), "no handshake");
 }
 
 #[test]
