@@ -45,8 +45,10 @@ pub(crate) async fn start(
         .route("/reset", post(reset))
         .route("/script", post(script))
         .with_state(admin);
+    // Its connections are axum's tasks, not ours: they end when they are told to, unawaited.
+    let cancelled = life.cancelled();
     life.spawn(async move {
-        let _ = axum::serve(listener, router).await;
+        let _ = axum::serve(listener, router).with_graceful_shutdown(cancelled).await;
     });
     Ok(address)
 }

@@ -22,8 +22,8 @@ pub(crate) struct Authority {
 }
 
 impl Authority {
-    /// Makes a CA and one leaf for `localhost` and 127.0.0.1. A leaf of its own, because rustls refuses
-    /// a CA certificate as a server's.
+    /// Makes a CA and one leaf for `localhost` and 127.0.0.1. A leaf of its own, because rustls
+    /// refuses a CA certificate as a server's.
     pub(crate) fn create(folder: &Path) -> Result<Authority, StartError> {
         fs::create_dir_all(folder)
             .map_err(|cause| StartError::Folder { what: "the folder itself", cause })?;
@@ -54,8 +54,8 @@ impl Authority {
         Ok(Authority { ca, folder, chain: vec![leaf_certificate.der().clone()], key })
     }
 
-    /// TLS 1.2 and 1.3 with this leaf. The crypto provider is named, so that no process-wide default
-    /// is needed or set.
+    /// TLS 1.2 and 1.3 with this leaf. The crypto provider is named, so that no process-wide
+    /// default is needed or set.
     pub(crate) fn tls(&self, alpn: &[&[u8]]) -> Result<Arc<ServerConfig>, StartError> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut tls = ServerConfig::builder_with_provider(provider)

@@ -10,8 +10,8 @@ use crate::StartError;
 pub enum Mode {
     /// Every rule of the real service, everything accepted is kept.
     Validating,
-    /// APNs and FCM answer 200 to every request, check and keep nothing: for benchmarks, where a double
-    /// that checks would be what is measured. Tokens, OAuth2 and SMTP stay as they are.
+    /// APNs and FCM answer 200 to every request, check and keep nothing: for benchmarks, where a
+    /// double that checks would be what is measured. Tokens, OAuth2 and SMTP stay as they are.
     Null,
 }
 
@@ -46,10 +46,11 @@ pub struct Config {
     pub apns_topic: String,
     /// Streams a connection may have at once, from the first accepted provider token on.
     pub apns_streams: u32,
-    /// Whether a refused notification sets the connection back to one stream until the next accepted
-    /// one, as was seen in 2016 (openradar 27870881).
+    /// Whether a refused notification sets the connection back to one stream until the next
+    /// accepted one, as was seen in 2016 (openradar 27870881).
     pub apns_one_stream_after_refusal: bool,
-    /// After how many requests a connection is sent away (GOAWAY), the rest of its streams unprocessed.
+    /// After how many requests a connection is sent away (GOAWAY), the rest of its streams
+    /// unprocessed.
     pub apns_goaway_after: Option<u64>,
     /// After how long without a stream a connection is sent away with `IdleTimeout`. Not scaled.
     pub apns_idle_timeout: Option<Duration>,

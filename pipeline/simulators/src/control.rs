@@ -16,11 +16,11 @@ pub struct Script {
     pub goaway: Option<bool>,
     /// How many of the next streams are reset with REFUSED_STREAM, unread.
     pub refuse_streams: Option<u64>,
-    /// The answer to the next `count` requests, whatever they hold: an APNs reason (`Shutdown`), or for
-    /// FCM an error code (`THIRD_PARTY_AUTH_ERROR`, `PERMISSION_DENIED`).
+    /// The answer to the next `count` requests, whatever they hold: an APNs reason (`Shutdown`), or
+    /// for FCM an error code (`THIRD_PARTY_AUTH_ERROR`, `PERMISSION_DENIED`).
     pub answer: Option<String>,
-    /// The answer of FCM's token endpoint to the next `count` requests: an OAuth2 error (RFC 6749 §5.2)
-    /// or `internal_failure` (500).
+    /// The answer of FCM's token endpoint to the next `count` requests: an OAuth2 error (RFC 6749
+    /// §5.2) or `internal_failure` (500).
     pub token_answer: Option<String>,
     /// Goes with `answer`, `token_answer` and `smtp`; 1 if absent.
     pub count: Option<u64>,
@@ -32,10 +32,11 @@ pub struct Script {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SmtpReply {
-    /// `connect`, `ehlo`, `starttls`, `auth`, `mail`, `rcpt`, `data` or `dot` (after the final dot).
+    /// `connect`, `ehlo`, `starttls`, `auth`, `mail`, `rcpt`, `data` or `dot` (after the final
+    /// dot).
     pub phase: String,
-    /// The whole line without its end, for example `451 4.3.2 Try later`. Without it the connection is
-    /// closed in silence; at `dot` the message is kept all the same.
+    /// The whole line without its end, for example `451 4.3.2 Try later`. Without it the connection
+    /// is closed in silence; at `dot` the message is kept all the same.
     #[serde(default)]
     pub reply: Option<String>,
     /// Whether the connection is closed after the reply.

@@ -1,5 +1,5 @@
-//! One HTTP/2 connection as a provider serves it: the stream limit, sending away, resets, silence and
-//! delay. What is answered is the [`Service`]'s decision; this module carries it out.
+//! One HTTP/2 connection as a provider serves it: the stream limit, sending away, resets, silence
+//! and delay. What is answered is the [`Service`]'s decision; this module carries it out.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -216,8 +216,8 @@ where
         }
     }
 
-    /// GOAWAY: streams up to `last` are answered, later ones were never processed. APNs tells why as
-    /// JSON in the debug data (Apple, "Communicating with APNs").
+    /// GOAWAY: streams up to `last` are answered, later ones were never processed. APNs tells why
+    /// as JSON in the debug data (Apple, "Communicating with APNs").
     fn send_away(&mut self, last: u32, reason: &str) {
         self.last = self.last.min(last);
         let debug = format!("{{\"reason\":\"{reason}\"}}");
@@ -250,7 +250,8 @@ where
     fn answer(&mut self, response: Response<Bytes>, mut respond: SendResponse<Bytes>) {
         self.open -= 1;
         let (parts, body) = response.into_parts();
-        // An empty body ends on the HEADERS frame, as APNs' does. A client that has gone is no trouble.
+        // An empty body ends on the HEADERS frame, as APNs' does. A client that has gone is no
+        // trouble.
         let sent = respond.send_response(Response::from_parts(parts, ()), body.is_empty());
         if let Ok(mut stream) = sent
             && !body.is_empty()
@@ -260,9 +261,9 @@ where
     }
 }
 
-/// `h2`'s accept, with the stream limit kept up to date on the way. `h2` allows one SETTINGS frame to
-/// be unacknowledged, so a change may have to wait for the client's answer to the one before: it is
-/// tried before and after everything that has arrived was read.
+/// `h2`'s accept, with the stream limit kept up to date on the way. `h2` allows one SETTINGS frame
+/// to be unacknowledged, so a change may have to wait for the client's answer to the one before: it
+/// is tried before and after everything that has arrived was read.
 fn poll_accept<T>(
     cx: &mut Context<'_>,
     connection: &mut Connection<Reworded<T>, Bytes>,

@@ -54,8 +54,9 @@ impl fmt::Debug for Received {
 pub struct Counts {
     pub accepted: u64,
     pub requests: u64,
-    /// For APNs and FCM the status with its reason (`410 Unregistered`, `404 UNREGISTERED`), or what
-    /// happened instead (`reset`, `silence`, `REFUSED_STREAM`); for SMTP code and enhanced code.
+    /// For APNs and FCM the status with its reason (`410 Unregistered`, `404 UNREGISTERED`), or
+    /// what happened instead (`reset`, `silence`, `REFUSED_STREAM`); for SMTP code and enhanced
+    /// code.
     pub by_answer: BTreeMap<String, u64>,
     /// Connections accepted since the start or the last reset, and those open now.
     pub connections: u64,

@@ -36,7 +36,8 @@ pub use smtp::Smtp;
 use authority::Authority;
 use listen::Life;
 
-/// The three doubles. Dropping it ends them at once; [`Simulators::shutdown`] also waits for the end.
+/// The three doubles. Dropping it ends them at once; [`Simulators::shutdown`] also waits for the
+/// end.
 pub struct Simulators {
     pub apns: Apns,
     pub fcm: Fcm,
@@ -57,8 +58,8 @@ impl Drop for Simulators {
     }
 }
 
-/// Why the doubles did not start. Always the surroundings' fault: a folder that cannot be written, no
-/// free port, no randomness.
+/// Why the doubles did not start. Always the surroundings' fault: a folder that cannot be written,
+/// no free port, no randomness.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error("cannot write {what} in the simulators' folder: {cause}")]

@@ -74,8 +74,8 @@ pub(crate) async fn bind() -> Result<(TcpListener, SocketAddr), StartError> {
     Ok((listener, address))
 }
 
-/// Accepts for ever; `serve` gets each connection with its number, from 1. While the double is down,
-/// open connections are cut and new ones closed unread.
+/// Accepts for ever; `serve` gets each connection with its number, from 1. While the double is
+/// down, open connections are cut and new ones closed unread.
 pub(crate) fn accept<F, S>(
     listener: TcpListener,
     controls: Arc<Controls>,

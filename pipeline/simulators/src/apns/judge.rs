@@ -68,7 +68,8 @@ impl Connection {
         let token = request::token(&ask.parts)?;
         let authorization = ask.parts.headers.get("authorization").map(HeaderValue::as_bytes);
         self.pinned.judge(&self.edge.keys, authorization, now_ms / 1000)?;
-        // The connection is trusted once a token was accepted, whatever becomes of the notification.
+        // The connection is trusted once a token was accepted, whatever becomes of the
+        // notification.
         self.streams = self.edge.streams;
         let payload = request::check(ask, &self.edge.topic)?;
         Ok((token, payload, self.edge.scripts.next(token)))
@@ -150,7 +151,8 @@ impl Service for Connection {
         if self.streams == 1 || self.was_lowered {
             return Excess::Refuse;
         }
-        // The words are Apple's (jchambers/pushy#356); the code that goes with them was not reported.
+        // The words are Apple's (jchambers/pushy#356); the code that goes with them was not
+        // reported.
         Excess::GoAway {
             code: h2::Reason::ENHANCE_YOUR_CALM,
             debug: "Maximum active streams violated for this endpoint.",

@@ -90,8 +90,8 @@ impl Keys {
         }
         let key = self.keys.iter().find(|key| key.id == head.kid).ok_or(INVALID)?;
         let signature = ids::jwt_bytes(signature).ok_or(INVALID)?;
-        // RFC 7518 §3.4 wants R and S side by side; clients in wide use send ASN.1 DER, and Apple takes
-        // both (jchambers/pushy and a2 with OpenSSL send DER).
+        // RFC 7518 §3.4 wants R and S side by side; clients in wide use send ASN.1 DER, and Apple
+        // takes both (jchambers/pushy and a2 with OpenSSL send DER).
         let verifies = |algorithm| {
             let key = UnparsedPublicKey::new(algorithm, &key.public);
             key.verify(signed.as_bytes(), &signature).is_ok()
@@ -114,7 +114,7 @@ pub(crate) struct Pinned {
 }
 
 impl Pinned {
-    /// Judges the value of `authorization`. Precedence: missing > invalid > expired > unrelated key >
+    /// Judges the value of `authorization`. Precedence: missing, invalid, expired, unrelated key,
     /// too many updates.
     pub(crate) fn judge(
         &mut self,

@@ -1,5 +1,5 @@
-//! The rules for one request, apart from the provider token: Apple, "Sending notification requests to
-//! APNs". The order in which they are asked is ours; Apple does not document one.
+//! The rules for one request, apart from the provider token: Apple, "Sending notification requests
+//! to APNs". The order in which they are asked is ours; Apple does not document one.
 
 use http::request::Parts;
 use http::{HeaderMap, Method};
@@ -32,7 +32,8 @@ enum PushType {
     Alert,
     Background,
     Voip,
-    /// Whatever asks nothing of `aps`: complication, fileprovider, mdm, location, controls, widgets.
+    /// Whatever asks nothing of `aps`: complication, fileprovider, mdm, location, controls,
+    /// widgets.
     Other,
     LiveActivity,
     PushToTalk,
@@ -100,8 +101,8 @@ pub(crate) fn check(ask: &Ask, topic: &str) -> Result<Value, Reason> {
     payload.map(Value::Object)
 }
 
-/// The body as an object. APNs has no reason of its own for a body that is none: such a body holds no
-/// payload, so it counts as empty.
+/// The body as an object. APNs has no reason of its own for a body that is none: such a body holds
+/// no payload, so it counts as empty.
 fn payload(ask: &Ask) -> Result<Map<String, Value>, Reason> {
     serde_json::from_slice(&ask.body).map_err(|_| Reason::PayloadEmpty)
 }
@@ -134,9 +135,9 @@ fn is_uuid(id: &[u8]) -> bool {
         })
 }
 
-/// "The value of this header must accurately reflect the contents of your notification's payload. If
-/// there's a mismatch, … APNs may return an error, delay the delivery … or drop it": here it is the
-/// error, so that a mismatch is seen. A body that is no JSON is left to the body's own rule.
+/// "The value of this header must accurately reflect the contents of your notification's payload.
+/// If there's a mismatch, … APNs may return an error, delay the delivery … or drop it": here it is
+/// the error, so that a mismatch is seen. A body that is no JSON is left to the body's own rule.
 fn check_push_type(
     headers: &HeaderMap,
     suffix: Option<PushType>,

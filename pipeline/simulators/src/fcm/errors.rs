@@ -1,5 +1,6 @@
-//! Google's error bodies: `google.rpc.Status` as JSON, with details. Sources: Firebase, "ErrorCode";
-//! beste/firebase-php#308 (BadRequest beside FcmError); olucurious/PyFCM#371 (ErrorInfo).
+//! Google's error bodies: `google.rpc.Status` as JSON, with details. Sources: Firebase,
+//! "ErrorCode"; beste/firebase-php#308 (BadRequest beside FcmError); olucurious/PyFCM#371
+//! (ErrorInfo).
 
 use std::borrow::Cow;
 

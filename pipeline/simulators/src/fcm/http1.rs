@@ -18,7 +18,8 @@ use tokio::time::sleep;
 use super::judge::Connection;
 use crate::http2::{Ask, BODY_MAX, Reaction, Service as _};
 
-/// Serves a connection to its end. A scripted reset ends the connection: HTTP/1.1 has no smaller one.
+/// Serves a connection to its end. A scripted reset ends the connection: HTTP/1.1 has no smaller
+/// one.
 pub(super) async fn serve<T>(io: T, connection: Connection)
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,

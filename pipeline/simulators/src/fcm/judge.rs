@@ -211,7 +211,8 @@ impl Service for Connection {
     }
 
     fn excess(&self) -> Excess {
-        // firebase/firebase-admin-node#2943: "GOAWAY - exceeded_max_concurrent_streams, Error code: 1".
+        // firebase/firebase-admin-node#2943: "GOAWAY - exceeded_max_concurrent_streams, Error code:
+        // 1".
         Excess::GoAway {
             code: h2::Reason::PROTOCOL_ERROR,
             debug: "exceeded_max_concurrent_streams",

@@ -127,8 +127,8 @@ fn rejected(field: &str, description: String) -> Failure {
     Failure::rejected(Violation { field: field.into(), description })
 }
 
-/// "The key should not be a reserved word (`from`, `message_type`, or any word starting with `google.`
-/// or `gcm.notification.`)".
+/// "The key should not be a reserved word (`from`, `message_type`, or any word starting with
+/// `google.` or `gcm.notification.`)".
 fn is_reserved(key: &str) -> bool {
     matches!(key, "from" | "message_type")
         || key.starts_with("google.")
@@ -141,8 +141,8 @@ fn is_color(color: &str) -> bool {
     })
 }
 
-/// Bytes of all names and values. How Google counts is not documented: a message whose whole JSON fits
-/// into the limit always passes.
+/// Bytes of all names and values. How Google counts is not documented: a message whose whole JSON
+/// fits into the limit always passes.
 fn size(value: &Value) -> usize {
     match value {
         Value::Null => 0,

@@ -1,4 +1,5 @@
-//! The fields of `SendMessageRequest`, as in the discovery document of `fcm.googleapis.com` v1, revision
+//! The fields of `SendMessageRequest`, as in the discovery document of `fcm.googleapis.com` v1,
+//! revision
 //! 20261023 (it ships in the Python package google-api-python-client 2.202.0).
 
 /// The type of a value.

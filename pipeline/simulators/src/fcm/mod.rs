@@ -1,7 +1,7 @@
-//! The FCM double: the HTTP v1 API and Google's OAuth2 token endpoint on one TLS listener, over HTTP/2
-//! and HTTP/1.1. Sources: Firebase, "FCM HTTP v1 API" (`projects.messages`), "ErrorCode"; Google,
-//! "Using OAuth 2.0 for Server to Server Applications"; bodies as recorded in the threads named beside
-//! them.
+//! The FCM double: the HTTP v1 API and Google's OAuth2 token endpoint on one TLS listener, over
+//! HTTP/2 and HTTP/1.1. Sources: Firebase, "FCM HTTP v1 API" (`projects.messages`), "ErrorCode";
+//! Google, "Using OAuth 2.0 for Server to Server Applications"; bodies as recorded in the threads
+//! named beside them.
 
 mod errors;
 mod http1;
@@ -185,8 +185,8 @@ fn listen(listener: TcpListener, tls: TlsAcceptor, edge: Arc<Edge>, config: &Con
     });
 }
 
-/// Every send is answered 200. Tokens are still given: a client cannot do without, and over HTTP/2 it
-/// may ask for them on the same connection.
+/// Every send is answered 200. Tokens are still given: a client cannot do without, and over HTTP/2
+/// it may ask for them on the same connection.
 async fn null<T>(io: T, edge: &Edge)
 where
     T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,

@@ -1,4 +1,5 @@
-//! Google's token endpoint: a signed assertion in, an access token out. Sources: Google, "Using OAuth
+//! Google's token endpoint: a signed assertion in, an access token out. Sources: Google, "Using
+//! OAuth
 //! 2.0 for Server to Server Applications"; RFC 7523; RFC 6749 §5.2 for the errors.
 
 use std::collections::HashMap;
@@ -101,8 +102,8 @@ impl Tokens {
         Tokens { accounts, public, audience, life_seconds, given: Mutex::default() }
     }
 
-    /// Exchanges the form of a token request. Precedence: grant type > shape > account > signature >
-    /// audience > times > scope.
+    /// Exchanges the form of a token request. Precedence: grant type > shape > account > signature
+    /// > audience > times > scope.
     pub(super) fn exchange(&self, form: &[u8], now: u64) -> Result<AccessToken, OauthError> {
         let mut grant_type = None;
         let mut assertion = None;

@@ -1,6 +1,6 @@
-//! The shape of `SendMessageRequest`, as strictly as Google's front reads it: no unknown names, every
-//! value of its type. Names may be written in camelCase or as in the `.proto` file. Source: the
-//! discovery document of `fcm.googleapis.com` v1 (tables in `message.rs`).
+//! The shape of `SendMessageRequest`, as strictly as Google's front reads it: no unknown names,
+//! every value of its type. Names may be written in camelCase or as in the `.proto` file. Source:
+//! the discovery document of `fcm.googleapis.com` v1 (tables in `message.rs`).
 
 use serde_json::{Map, Value};
 

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-/// Reads what follows DATA, byte by byte: takes away the dots that were stuffed in and finds the end,
-/// which is CRLF dot CRLF and nothing else (RFC 5321 §4.1.1.4; taking a bare line feed for a line's end
-/// is how mail is smuggled).
+/// Reads what follows DATA, byte by byte: takes away the dots that were stuffed in and finds the
+/// end, which is CRLF dot CRLF and nothing else (RFC 5321 §4.1.1.4; taking a bare line feed for a
+/// line's end is how mail is smuggled).
 pub(super) struct Dotted {
     text: Vec<u8>,
     max: usize,
@@ -36,7 +36,8 @@ impl Dotted {
         Dotted { text: Vec::new(), max, is_cut: false, has_bare: false, state: State::LineStart }
     }
 
-    /// Takes bytes from the front of `input`. Gives how many were taken and whether the end was reached.
+    /// Takes bytes from the front of `input`. Gives how many were taken and whether the end was
+    /// reached.
     pub(super) fn take(&mut self, input: &[u8]) -> (usize, bool) {
         for (at, byte) in input.iter().enumerate() {
             if self.step(*byte) {

@@ -1,4 +1,5 @@
-//! The SMTP double: a relay that demands STARTTLS and answers by the recipient's domain. Sources: RFC
+//! The SMTP double: a relay that demands STARTTLS and answers by the recipient's domain. Sources:
+//! RFC
 //! 5321 (SMTP), 3207 (STARTTLS), 4954 (AUTH), 2920 (PIPELINING), 1870 (SIZE), 6152 (8BITMIME), 6531
 //! (SMTPUTF8), 3461 (DSN), 2034 and 3463 (enhanced status codes).
 

@@ -1,4 +1,5 @@
-//! The arguments of MAIL and RCPT: a path in angle brackets, then ESMTP parameters (RFC 5321 §4.1.1.11).
+//! The arguments of MAIL and RCPT: a path in angle brackets, then ESMTP parameters (RFC 5321
+//! §4.1.1.11).
 
 /// RFC 5321 §4.5.3.1.
 const LOCAL_MAX: usize = 64;
@@ -88,8 +89,8 @@ fn is_atom(letter: char) -> bool {
     letter.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(letter) || !letter.is_ascii()
 }
 
-/// The parameters of MAIL: SIZE (RFC 1870), BODY (6152), SMTPUTF8 (6531), RET and ENVID (3461), AUTH
-/// (4954). Errors: the reply to be given.
+/// The parameters of MAIL: SIZE (RFC 1870), BODY (6152), SMTPUTF8 (6531), RET and ENVID (3461),
+/// AUTH (4954). Errors: the reply to be given.
 pub(super) fn mail_wishes(path: &Path) -> Result<Wishes, &'static str> {
     const VALUE: &str = "501 5.5.4 Bad value of a MAIL parameter";
     let mut wishes = Wishes::default();

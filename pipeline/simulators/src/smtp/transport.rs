@@ -42,7 +42,8 @@ pub(super) async fn serve(socket: TcpStream, tls: TlsAcceptor, mut session: Sess
     if matches!(wire.converse(&mut session, greeting).await, Ending::Closed) {
         return;
     }
-    // Whatever came in clear after STARTTLS goes with `wire`: an attacker may have put it there (RFC
+    // Whatever came in clear after STARTTLS goes with `wire`: an attacker may have put it there
+    // (RFC
     // 3207 §6, CVE-2011-0411).
     let Some(io) = listen::handshake(&tls, wire.io).await else { return };
     session.encrypted();
@@ -133,8 +134,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
         }
     }
 
-    /// Sends what is to be said, then reads: so replies to commands in one packet leave in one packet
-    /// (RFC 2920 §3.2).
+    /// Sends what is to be said, then reads: so replies to commands in one packet leave in one
+    /// packet (RFC 2920 §3.2).
     async fn more(&mut self) -> bool {
         if !self.flush().await {
             return false;

@@ -12,8 +12,8 @@ use crate::support::frames::{GOAWAY, HEADERS, RST_STREAM, Raw, SETTINGS};
 use crate::support::http::H2;
 use crate::support::{connect, doubles};
 
-/// Lets the connection's task run until the stream limit is `expected`; fails by never ending, which
-/// the time limit of the test turns into a failure.
+/// Lets the connection's task run until the stream limit is `expected`; fails by never ending,
+/// which the time limit of the test turns into a failure.
 async fn until_limit(connection: &H2, expected: usize) {
     let limit = async {
         while connection.send.current_max_send_streams() != expected {

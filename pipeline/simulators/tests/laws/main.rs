@@ -1,5 +1,5 @@
-//! Laws of the doubles, each seen by an independent client: raw `h2`, hyper's HTTP/1.1, bare lines of
-//! SMTP, tokens signed here.
+//! Laws of the doubles, each seen by an independent client: raw `h2`, hyper's HTTP/1.1, bare lines
+//! of SMTP, tokens signed here.
 
 #![allow(
     clippy::unwrap_used,
@@ -15,4 +15,5 @@ mod fcm_oauth;
 mod fcm_schema;
 mod smtp;
 mod smtp_script;
+mod start;
 mod support;

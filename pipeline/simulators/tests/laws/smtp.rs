@@ -188,6 +188,14 @@ async fn with_credentials_configured_they_are_demanded_and_checked() {
 }
 
 #[tokio::test]
+async fn without_credentials_configured_any_are_welcome_and_none_needed() {
+    let doubles = doubles(|_| {}).await;
+    let mut dialogue = encrypted(&doubles.running.smtp).await;
+    check(&mut dialogue, &[("MAIL FROM:<a@b.example>", "250 "), ("RSET", "250 ")]).await;
+    check(&mut dialogue, &[("AUTH PLAIN AHUAcA==", "235 2.7.0")]).await;
+}
+
+#[tokio::test]
 async fn a_message_above_the_announced_size_is_refused_and_the_session_goes_on() {
     let doubles = doubles(|config| config.smtp_max_bytes = 1000).await;
     let smtp = &doubles.running.smtp;

@@ -1,5 +1,5 @@
-//! An HTTP/2 client that obeys nothing: frames written and read by hand (RFC 9113 §4.1), header fields
-//! as literals (RFC 7541 §6.2.2). For what a correct client neither sends nor shows.
+//! An HTTP/2 client that obeys nothing: frames written and read by hand (RFC 9113 §4.1), header
+//! fields as literals (RFC 7541 §6.2.2). For what a correct client neither sends nor shows.
 
 use std::net::SocketAddr;
 use std::path::Path;
