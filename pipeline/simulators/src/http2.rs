@@ -155,7 +155,9 @@ where
             let idle_until = quiet_since + idle.unwrap_or_default();
             tokio::select! {
                 begun = poll_fn(|cx| {
-                    poll_accept(cx, &mut self.connection, &self.wording, &mut self.announced, self.service.streams())
+                    let streams = self.service.streams();
+                    let announced = &mut self.announced;
+                    poll_accept(cx, &mut self.connection, &self.wording, announced, streams)
                 }) => match begun {
                     Some(Ok((request, respond))) => self.begin(request, respond, limits),
                     Some(Err(_)) | None => return,
@@ -211,7 +213,7 @@ where
                 self.wording.set_farewell(self.last_begun, Bytes::from_static(debug.as_bytes()));
                 self.last = self.last.min(self.last_begun);
                 self.connection.abrupt_shutdown(code);
-                self.journal.answer(debug.into());
+                self.journal.answer("GOAWAY".into());
             }
         }
     }

@@ -1,10 +1,11 @@
-//! Two things that `h2` cannot say as a server, said below it by rewriting its outgoing frames:
+//! Two things that `h2` cannot say as a server, said below it by rewriting its outgoing frames.
 //!
-//! - a stream limit that changes while the connection lives: every SETTINGS frame leaves with the
-//! present SETTINGS_MAX_CONCURRENT_STREAMS (RFC 9113 §6.5.2). `h2` still sees one acknowledgement
-//! per SETTINGS frame, because frames are changed and never added;
-//! - GOAWAY with a chosen last stream and with debug data (RFC 9113 §6.8), which APNs and Google use
-//! to tell why.
+//! A stream limit that changes while the connection lives: every SETTINGS frame leaves with the
+//! present SETTINGS_MAX_CONCURRENT_STREAMS (RFC 9113 §6.5.2). `h2` still sees one acknowledgement per
+//! SETTINGS frame, because frames are changed and never added.
+//!
+//! GOAWAY with a chosen last stream and with debug data (RFC 9113 §6.8), in which APNs and Google tell
+//! why.
 
 use std::io;
 use std::pin::Pin;

@@ -126,7 +126,8 @@ fn check_topic(headers: &HeaderMap, ours: &str) -> Result<Option<PushType>, Reas
     known.map(|(_, push_type)| Some(*push_type)).ok_or(Reason::TopicDisallowed)
 }
 
-/// 8-4-4-4-12 hex digits, in either case: Apple describes lower case and itself answers in upper case.
+/// 8-4-4-4-12 hex digits, in either case: Apple describes lower case and itself answers in upper
+/// case.
 fn is_uuid(id: &[u8]) -> bool {
     id.len() == 36
         && id.iter().enumerate().all(|(at, byte)| match at {

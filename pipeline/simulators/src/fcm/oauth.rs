@@ -102,8 +102,8 @@ impl Tokens {
         Tokens { accounts, public, audience, life_seconds, given: Mutex::default() }
     }
 
-    /// Exchanges the form of a token request. Precedence: grant type > shape > account > signature
-    /// > audience > times > scope.
+    /// Exchanges the form of a token request. Precedence: grant type, shape, account, signature,
+    /// audience, times, scope.
     pub(super) fn exchange(&self, form: &[u8], now: u64) -> Result<AccessToken, OauthError> {
         let mut grant_type = None;
         let mut assertion = None;

@@ -155,7 +155,10 @@ async fn a_message_lives_for_four_weeks_at_most() {
 
 #[tokio::test]
 async fn a_payload_has_4096_bytes_at_most_and_for_topics_2048() {
-    let of = |target: &str, size: usize| json!({"message": {target: "x", "data": {"k": "v".repeat(size - 1)}}});
+    let of = |target: &str, size: usize| {
+        let value = "v".repeat(size - 1);
+        json!({"message": {target: "x", "data": {"k": value}}})
+    };
     check([
         (of("token", 4096), "200", ""),
         (of("token", 4097), VALUE, "message"),
