@@ -5,6 +5,7 @@ pub mod channel;
 pub mod consent;
 pub mod delay;
 pub mod directory;
+pub mod email;
 pub mod fcm;
 pub mod gate;
 pub mod keys;

@@ -158,6 +158,7 @@ words! {
         MailPolicy => "mail_policy",
         Greylisted => "greylisted",
         MailRouting => "mail_routing",
+        NoEncryption => "no_encryption",
         UnknownAnswer => "unknown_answer",
         // ours
         Undecodable => "undecodable",

@@ -1,0 +1,158 @@
+//! The port of email: the relay, the stationery, the gate.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use policy::outcome::{Answer, AttemptOutcome};
+use runtime::world::World;
+use rustls::pki_types::ServerName;
+use schemas::ids::Timestamp;
+use schemas::records::Reason;
+use schemas::topics::Channel;
+use sealing::Keyring;
+use tokio_rustls::TlsConnector;
+
+use super::classify::{classify, lost};
+use super::config::EmailConfig;
+use super::dialogue::{Ended, Login, Way};
+use super::letter::Stationery;
+use super::relay::Relay;
+use super::reply::{Enhanced, Phase, Reply};
+use crate::channel::{Letter, Port};
+use crate::gate::{EdgeError, Gate, Keys, unsent};
+
+/// One relay, one sender.
+pub struct EmailPort {
+    relay: Relay,
+    stationery: Stationery,
+    gate: Gate,
+    keyring: Arc<Keyring>,
+}
+
+impl EmailPort {
+    /// Checks the configuration; connections are opened when they are needed. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// The key of section `email` that is wrong, and why.
+    pub fn open(
+        config: &EmailConfig,
+        keyring: Arc<Keyring>,
+        world: &World,
+    ) -> Result<Self, EdgeError> {
+        let keys = Keys("email");
+        keys.check(&config.gate)?;
+        let counts = [
+            ("connections", config.connections as u64),
+            ("messages_per_connection", config.messages_per_connection),
+            ("open_within_ms", config.open_within_ms),
+            ("reply_within_ms", config.reply_within_ms),
+            ("accept_within_ms", config.accept_within_ms),
+        ];
+        if let Some((key, _)) = counts.iter().find(|(_, value)| *value == 0) {
+            return Err(keys.bad(key, "0 is below 1"));
+        }
+        let stationery = Stationery::open(config, keys)?;
+        if !stationery.is_signed() {
+            tracing::warn!(
+                "email.dkim is empty: mails leave unsigned, and one-click needs a signature"
+            );
+        }
+        let idle = Duration::from_millis(config.idle_ms);
+        let (connections, messages) = (config.connections, config.messages_per_connection);
+        let relay = Relay::new(way(config, keys)?, connections, idle, messages);
+        Ok(Self { relay, stationery, gate: Gate::new(&config.gate, world), keyring })
+    }
+
+    /// The gate, for metrics.
+    #[must_use]
+    pub fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    async fn ask(&self, letter: &Letter, now: Timestamp) -> Answer {
+        let Ok(mail) = self.stationery.mail(letter, self.keyring.tokens(), now) else {
+            return Answer::new(AttemptOutcome::AddressGone { since: None }, Reason::NoSuchMailbox);
+        };
+        let Some(ended) = self.relay.deliver(&mail.envelope, &mail.text).await else {
+            return unsent(None);
+        };
+        match ended {
+            Ok(()) => {
+                let taken =
+                    Reply { code: 250, enhanced: Some(Enhanced(2, 0, 0)), names_a_rate: false };
+                let mut answer = classify(Phase::Dot, taken);
+                answer.provider_id = Some(self.send_id(letter));
+                answer
+            }
+            Err(Ended::Refused(phase, reply)) => classify(phase, reply),
+            Err(Ended::Lost(phase)) => lost(phase),
+            Err(Ended::NoStartTls) => {
+                Answer::new(AttemptOutcome::Misconfigured, Reason::NoEncryption)
+            }
+            Err(Ended::NoLogin) => Answer::new(AttemptOutcome::Misconfigured, Reason::Credential),
+        }
+    }
+}
+
+fn way(config: &EmailConfig, keys: Keys) -> Result<Way, EdgeError> {
+    let host = config.host.clone();
+    let server_name = ServerName::try_from(host.clone())
+        .map_err(|_| keys.bad("host", format!("{host:?} is neither a name nor an address")))?;
+    let hello_name = match config.hello_name.as_str() {
+        "" => config.bounce_domain.clone(),
+        name => name.to_owned(),
+    };
+    if !hello_name.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(keys.bad("hello_name", format!("{hello_name:?} is not a name")));
+    }
+    Ok(Way {
+        host,
+        port: config.port,
+        encryption: config.encryption,
+        tls: TlsConnector::from(Arc::new(keys.tls(&config.ca_file)?)),
+        server_name,
+        hello_name,
+        login: login(config, keys)?,
+        open_within: Duration::from_millis(config.open_within_ms),
+        reply_within: Duration::from_millis(config.reply_within_ms),
+        accept_within: Duration::from_millis(config.accept_within_ms),
+    })
+}
+
+fn login(config: &EmailConfig, keys: Keys) -> Result<Option<Login>, EdgeError> {
+    if config.user.is_empty() {
+        return Ok(None);
+    }
+    let password = String::from_utf8(keys.read("password_file", &config.password_file)?)
+        .map_err(|_| keys.bad("password_file", "is not a text file"))?;
+    let password = password.trim_end_matches(['\r', '\n']).to_owned();
+    Ok(Some(Login { user: config.user.clone(), password }))
+}
+
+#[async_trait]
+impl Port for EmailPort {
+    fn channel(&self) -> Channel {
+        Channel::Email
+    }
+
+    fn down_until(&self, now: Timestamp) -> Option<Timestamp> {
+        self.gate.down_until(now)
+    }
+
+    async fn send(&self, letter: &Letter, now: Timestamp) -> Answer {
+        if let Err(held) = self.gate.enter(now).await {
+            return held;
+        }
+        self.gate.note(self.ask(letter, now).await)
+    }
+
+    /// The `Message-ID`.
+    fn send_id(&self, letter: &Letter) -> String {
+        self.stationery.message_id(letter, self.keyring.tokens())
+    }
+
+    fn believes_gone(&self, gone: bool, now: Timestamp) -> bool {
+        self.gate.believes_gone(gone, now)
+    }
+}

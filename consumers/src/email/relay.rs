@@ -1,0 +1,95 @@
+//! A bounded set of connections to the relay, each used again while it is good.
+
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use super::dialogue::{Dialogue, Ended, Envelope, Way};
+use super::reply::Phase;
+
+pub(super) struct Relay {
+    way: Way,
+    permits: Semaphore,
+    resting: Mutex<Vec<Resting>>,
+    idle: Duration,
+    messages_per_connection: u64,
+}
+
+struct Resting {
+    dialogue: Dialogue,
+    since: Instant,
+}
+
+impl Relay {
+    pub(super) fn new(
+        way: Way,
+        connections: usize,
+        idle: Duration,
+        messages_per_connection: u64,
+    ) -> Self {
+        let permits = Semaphore::new(connections);
+        Self { way, permits, resting: Mutex::default(), idle, messages_per_connection }
+    }
+
+    /// Sends one mail over a free connection. `None` where none became free in time.
+    pub(super) async fn deliver(
+        &self,
+        envelope: &Envelope,
+        text: &[u8],
+    ) -> Option<Result<(), Ended>> {
+        let permit = timeout(self.way.open_within, self.permits.acquire()).await.ok()?.ok()?;
+        let mut ended = match self.rested() {
+            Some(dialogue) => Some(self.over(dialogue, envelope, text).await),
+            None => None,
+        };
+        if ended.as_ref().is_none_or(is_stale) {
+            ended = Some(match Dialogue::open(&self.way).await {
+                Ok(dialogue) => self.over(dialogue, envelope, text).await,
+                Err(ended) => Err(ended),
+            });
+        }
+        drop(permit);
+        ended
+    }
+
+    async fn over(
+        &self,
+        mut dialogue: Dialogue,
+        envelope: &Envelope,
+        text: &[u8],
+    ) -> Result<(), Ended> {
+        let ended = dialogue.deliver(envelope, text).await;
+        if dialogue.is_fit(self.messages_per_connection) {
+            self.resting.lock().push(Resting { dialogue, since: Instant::now() });
+        } else {
+            tokio::spawn(dialogue.quit());
+        }
+        ended
+    }
+
+    /// The connection that rested last; those that rested too long are given up.
+    fn rested(&self) -> Option<Dialogue> {
+        let mut resting = self.resting.lock();
+        let (good, old): (Vec<_>, Vec<_>) =
+            resting.drain(..).partition(|place| place.since.elapsed() < self.idle);
+        *resting = good;
+        let last = resting.pop().map(|place| place.dialogue);
+        drop(resting);
+        old.into_iter().for_each(|place| drop(tokio::spawn(place.dialogue.quit())));
+        last
+    }
+}
+
+/// A connection that was closed while it rested says so at its next command: nothing has been sent,
+/// a fresh one is due.
+fn is_stale(ended: &Result<(), Ended>) -> bool {
+    match ended {
+        Err(Ended::Lost(Phase::Mail)) => true,
+        Err(Ended::Refused(Phase::Mail, reply)) => reply.code == 421,
+        Ok(()) | Err(Ended::Refused(..) | Ended::Lost(_) | Ended::NoStartTls | Ended::NoLogin) => {
+            false
+        }
+    }
+}
