@@ -1,6 +1,6 @@
 //! What the citizen API needs of the rest of the system.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use runtime::log::Position;
@@ -9,7 +9,6 @@ use schemas::ids::{Generation, MessageId, Pseudonym, ServiceId, Timestamp};
 use schemas::records::{
     Activation, CitizenKeyRecord, CitizenProfile, Device, MessageStored, Preference,
 };
-use sealing::CitizenKey;
 
 /// The view is behind, flushed or unreachable: nothing may be concluded from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,8 +22,10 @@ pub struct Dossier {
     pub preferences: BTreeMap<ServiceId, Preference>,
     pub activations: BTreeMap<ServiceId, Activation>,
     pub devices: BTreeMap<String, Device>,
-    /// Installations that a death was recorded of.
-    pub deaths: Vec<String>,
+    /// Installation → registrations up to this moment are dead.
+    pub deaths: BTreeMap<String, Timestamp>,
+    /// Services that may send no more email.
+    pub unsubscribed: BTreeSet<ServiceId>,
     /// Everything stored for the citizen, whatever the registration.
     pub stored: Vec<MessageId>,
     /// An undecodable record stands in this citizen's way.
@@ -80,15 +81,11 @@ pub trait Citizens: Send + Sync {
 /// Opens what is stored.
 #[async_trait]
 pub trait Contents: Send + Sync {
-    /// `None`: the object is gone, or does not open under this key.
+    /// `None`: the object is gone, or nobody can open it any more.
     ///
     /// # Errors
-    /// [`NotReady`]: the store does not answer.
-    async fn open(
-        &self,
-        stored: &MessageStored,
-        key: &CitizenKey,
-    ) -> Result<Option<Content>, NotReady>;
+    /// [`NotReady`]: store or view does not answer.
+    async fn open(&self, stored: &MessageStored) -> Result<Option<Content>, NotReady>;
 }
 
 /// The services that a citizen may have preferences for.

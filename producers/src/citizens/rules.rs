@@ -6,7 +6,6 @@
 use policy::consent::ACTIVATION_GRACE;
 use schemas::ids::{Generation, Pseudonym, ServiceId, Timestamp};
 use schemas::records::{Activation, ActivationState, CitizenProfile, Mode, NoticeType, Preference};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde::de::value::{Error, F64Deserializer};
 

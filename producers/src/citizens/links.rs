@@ -1,0 +1,121 @@
+//! The links in our mails. Opening one changes nothing: mail programs and scanners open links; only a
+//! POST does, from the page's button or from the mail program's own (RFC 8058).
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use hyper::StatusCode;
+use schemas::records::Unsubscribe;
+use sealing::MailboxClaim;
+
+use super::answers::{Trouble, page};
+use super::api::{Answer, CitizenApi, change};
+use super::ports::Dossier;
+use super::records::put;
+
+pub(super) async fn unsubscribe_page(
+    State(api): State<Arc<CitizenApi>>,
+    Path(token): Path<String>,
+) -> Answer {
+    if api.keyring.tokens().open_unsubscribe(&token).is_err() {
+        return Ok(no_longer());
+    }
+    Ok(page(
+        StatusCode::OK,
+        "Vuoi smettere di ricevere email da questo servizio?",
+        "Do you want no more email from this service?",
+        Some("Sì, basta email"),
+    ))
+}
+
+/// Stops email from one service, in every mode, also to persons not on board.
+pub(super) async fn unsubscribe(
+    State(api): State<Arc<CitizenApi>>,
+    Path(token): Path<String>,
+) -> Answer {
+    let Ok((citizen, service_id)) = api.keyring.tokens().open_unsubscribe(&token) else {
+        return Ok(no_longer());
+    };
+    change(async move {
+        let turn = api.desk.turn(citizen).await?;
+        // Asked of no dossier: a refusal is taken down whatever else is wrong with it.
+        let at = api.world.now();
+        let record = Unsubscribe { citizen, service_id, at };
+        turn.settle(vec![put(&api.world.codec, &record)]).await?;
+        Ok(page(
+            StatusCode::OK,
+            "Fatto: da questo servizio non riceverai altre email.",
+            "Done: this service will send you no more email.",
+            None,
+        ))
+    })
+    .await
+}
+
+pub(super) async fn mailbox_page(
+    State(api): State<Arc<CitizenApi>>,
+    Path(token): Path<String>,
+) -> Answer {
+    if api.keyring.tokens().open_mailbox(&token, api.world.now()).is_err() {
+        return Ok(no_longer());
+    }
+    Ok(page(
+        StatusCode::OK,
+        "Confermi che questo indirizzo email è tuo?",
+        "Is this email address yours?",
+        Some("Confermo"),
+    ))
+}
+
+/// Validates the address that the token was mailed to, if it is still the profile's.
+pub(super) async fn mailbox(
+    State(api): State<Arc<CitizenApi>>,
+    Path(token): Path<String>,
+) -> Answer {
+    let Ok(claim) = api.keyring.tokens().open_mailbox(&token, api.world.now()) else {
+        return Ok(no_longer());
+    };
+    change(async move {
+        let turn = api.desk.turn(claim.citizen).await?;
+        let dossier = turn.dossier().await?;
+        if !is_still_theirs(&api, &dossier, &claim)? {
+            return Ok(no_longer());
+        }
+        let Some(mut profile) = dossier.profile else { return Ok(no_longer()) };
+        if !profile.email_validated {
+            profile.email_validated = true;
+            profile.version += 1;
+            profile.updated_at = api.world.now();
+            turn.settle(vec![put(&api.world.codec, &profile)]).await?;
+        }
+        Ok(page(
+            StatusCode::OK,
+            "Fatto: il tuo indirizzo email è confermato.",
+            "Done: your email address is confirmed.",
+            None,
+        ))
+    })
+    .await
+}
+
+fn is_still_theirs(
+    api: &CitizenApi,
+    dossier: &Dossier,
+    claim: &MailboxClaim,
+) -> Result<bool, Trouble> {
+    let Some(profile) = dossier.profile.as_ref().filter(|it| it.generation == claim.generation)
+    else {
+        return Ok(false);
+    };
+    let address = api.address(profile, &api.key(dossier, profile.generation)?)?;
+    Ok(address.is_some_and(|address| api.keyring.tokens().is_for(claim, &address)))
+}
+
+fn no_longer() -> axum::response::Response {
+    page(
+        StatusCode::NOT_FOUND,
+        "Questo collegamento non è valido, o non lo è più.",
+        "This link is not valid, or not any more.",
+        None,
+    )
+}

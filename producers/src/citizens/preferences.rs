@@ -1,0 +1,73 @@
+//! `GET` and `PUT /services/{service_id}/preferences`.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::response::IntoResponse;
+use hyper::HeaderMap;
+use schemas::ids::ServiceId;
+use schemas::topics::Topic;
+
+use super::answers::Trouble;
+use super::api::{Answer, CitizenApi, change, json, on_board};
+use super::ports::Dossier;
+use super::records::{put, tombstone};
+use super::rules::{self, Refusal};
+use super::shape::ServicePreference;
+
+/// What counts now; an unsubscribed service mails nothing, whatever the preference says.
+pub(super) async fn read(
+    State(api): State<Arc<CitizenApi>>,
+    Path(service): Path<String>,
+    headers: HeaderMap,
+) -> Answer {
+    let (_, citizen) = api.who(&headers).await?;
+    let (service, _) = known(&api, service)?;
+    let dossier = api.citizens.dossier(citizen).await?;
+    Ok(Json(shown(&dossier, &service)?).into_response())
+}
+
+fn shown(dossier: &Dossier, service: &ServiceId) -> Result<ServicePreference, Trouble> {
+    let profile = on_board(dossier)?;
+    let preference =
+        dossier.preferences.get(service).filter(|it| it.generation == profile.generation);
+    let mut shown = rules::preferred(profile, service, preference);
+    shown.is_email_enabled &= !dossier.unsubscribed.contains(service);
+    Ok(shown)
+}
+
+/// Email switched on here takes an earlier one-click unsubscription back.
+pub(super) async fn write(
+    State(api): State<Arc<CitizenApi>>,
+    Path(service): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Answer {
+    let (_, citizen) = api.who(&headers).await?;
+    let (service, special) = known(&api, service)?;
+    let body: ServicePreference = json(body).await?;
+    change(async move {
+        let turn = api.desk.turn(citizen).await?;
+        let dossier = turn.dossier().await?;
+        let profile = on_board(&dossier)?;
+        let activation = dossier.activations.get(&service);
+        let now = api.world.now();
+        let preference = rules::prefer(profile, &service, body, special, activation, now)?;
+        let mut records = vec![put(&api.world.codec, &preference)];
+        if body.is_email_enabled && dossier.unsubscribed.contains(&service) {
+            records.push(tombstone(Topic::Unsubscribe, citizen, service.as_str()));
+        }
+        turn.settle(records).await?;
+        Ok(Json(ServicePreference::of(&preference)).into_response())
+    })
+    .await
+}
+
+fn known(api: &CitizenApi, service: String) -> Result<(ServiceId, bool), Trouble> {
+    let service = ServiceId::from(service);
+    let special = api.services.is_special(&service);
+    let special = special.ok_or(Refusal::NotFound("There is no such service."))?;
+    Ok((service, special))
+}
