@@ -95,7 +95,7 @@ pub async fn start(settings: Settings, words: &[String]) -> anyhow::Result<Plant
     open.push(doors::operations(&site, &closed, &mut addresses).await?);
     if wanted("ingest") {
         open.push(doors::sender_api(&site, &closed, &mut addresses).await?);
-        open.push(doors::citizen_api(&site, &closed, &mut addresses).await?);
+        //CIT open.push(doors::citizen_api(&site, &closed, &mut addresses).await?);
     }
     Ok(Plant { site, addresses, threads, doors: open, closing })
 }

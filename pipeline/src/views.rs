@@ -1,11 +1,14 @@
 //! The views of this process and the projectors that fill them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use consumers::directory::{Directory, EmbeddedDirectory, Memory, Register};
 use consumers::status::{EmbeddedStatus, Retention, StatusView};
 use consumers::view::{Pace, Projection, Projector};
+use runtime::log::TopicPartition;
 use runtime::world::World;
 use schemas::topics::Topic;
 use tokio::runtime::Handle;
@@ -78,6 +81,26 @@ impl Views {
     pub fn project_status(&self, site: &Arc<Site>) -> anyhow::Result<Option<JoinHandle<()>>> {
         let topics = consumers::status::topics();
         self.project("status", topics, Arc::clone(&self.status_filled), site).map(Some)
+    }
+
+    /// Waits until the directory has applied everything up to these offsets.
+    ///
+    /// # Errors
+    /// Not within a minute.
+    pub async fn wait_applied(&self, last: &BTreeMap<TopicPartition, u64>) -> anyhow::Result<()> {
+        let until = tokio::time::Instant::now() + Duration::from_secs(60);
+        loop {
+            let positions = self.directory_filled.open().await?;
+            let applied: BTreeMap<_, _> = positions.into_iter().collect();
+            if last.iter().all(|(at, offset)| applied.get(at).is_some_and(|next| next > offset)) {
+                return Ok(());
+            }
+            anyhow::ensure!(
+                tokio::time::Instant::now() < until,
+                "the directory has not applied the records within 60 s"
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     fn project(

@@ -4,7 +4,7 @@
 //! configuration is wrong. 3: it ran, and what it checked does not add up.
 
 mod keys;
-mod services;
+pub(crate) mod services;
 mod topics;
 mod why;
 

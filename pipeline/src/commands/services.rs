@@ -1,6 +1,6 @@
 //! `services apply FILE`: onboarding by file. API keys leave as keyed hashes, recipients as pseudonyms.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Subcommand;
 use policy::admit::service_file;
@@ -33,29 +33,29 @@ pub fn run(what: &Services, settings: &Settings) -> anyhow::Result<()> {
     let world = World::real(executor.handle().clone(), codec, 1.0);
     let keyring = Keyring::load(&settings.keyring.file)?;
     let log = logs::open(settings, &world)?;
-    let count = publish(file, log.as_ref(), &keyring, &world)?;
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| anyhow::anyhow!("{}: {error}", file.display()))?;
+    let count = publish(&text, log.as_ref(), &keyring, &world)?;
     print(&format!("{count} services published"));
     Ok(())
 }
 
-/// Publishes the services of `file`; gives their number.
+/// Publishes the services of a services file's `text`; gives their number.
 ///
 /// # Errors
 /// As [`run`].
 pub fn publish(
-    file: &Path,
+    text: &str,
     log: &dyn Log,
     keyring: &Keyring,
     world: &World,
 ) -> anyhow::Result<usize> {
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| anyhow::anyhow!("{}: {error}", file.display()))?;
     let pseudonym = |code: &policy::contract::FiscalCode| {
         let code = code.as_str().parse().expect("both crates take the same fiscal codes");
         keyring.pepper().pseudonym(&code)
     };
-    let entries = service_file::read(&text, &pseudonym)
-        .map_err(|fault| anyhow::anyhow!("{}: {fault}", file.display()))?;
+    let entries = service_file::read(text, &pseudonym)
+        .map_err(|fault| anyhow::anyhow!("the services file: {fault}"))?;
     let mut records = Vec::new();
     for entry in entries {
         let service_id = entry.service.service_id.clone();

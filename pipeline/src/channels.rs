@@ -1,0 +1,42 @@
+//! Opening the edges that are switched on.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use consumers::apns::ApnsPort;
+use consumers::channel::{Edges, Port};
+//EMAIL use consumers::email::EmailPort;
+use consumers::fcm::FcmPort;
+use schemas::topics::Channel;
+
+use crate::plant::Site;
+
+/// The ports of the wanted stages; a channel that is switched off has none, its messages wait.
+///
+/// # Errors
+/// The configuration key that is wrong.
+pub fn open(
+    site: &Site,
+    edges: &Edges,
+    wanted: &dyn Fn(&str) -> bool,
+) -> anyhow::Result<BTreeMap<Channel, Arc<dyn Port>>> {
+    let settings = &site.settings;
+    let keyring = || Arc::clone(&site.keys.keyring);
+    let mut ports: BTreeMap<Channel, Arc<dyn Port>> = BTreeMap::new();
+    if settings.apns.enabled && wanted("apns") {
+        let port = ApnsPort::open(&settings.apns.config, keyring(), &site.world)?;
+        ports.insert(Channel::Apns, Arc::new(port));
+    }
+    if settings.fcm.enabled && wanted("fcm") {
+        let port = FcmPort::open(&settings.fcm.config, keyring(), &site.world)?;
+        ports.insert(Channel::Fcm, Arc::new(port));
+    }
+/*EMAIL
+    if settings.email.enabled && wanted("email") {
+        let port = EmailPort::open(&settings.email.config, keyring(), &site.world)?;
+        ports.insert(Channel::Email, Arc::new(port));
+    }
+EMAIL*/
+    ports.values().for_each(|port| edges.add(Arc::clone(port)));
+    Ok(ports)
+}
