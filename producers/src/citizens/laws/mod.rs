@@ -1,3 +1,9 @@
 //! Laws of the citizen API, against the embedded log and a view of it in memory.
 
+mod choices;
+mod doors;
+mod forces;
 mod loading;
+mod mailbox;
+mod mirror;
+mod rig;
