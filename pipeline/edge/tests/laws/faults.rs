@@ -56,6 +56,39 @@ async fn a_goaway_without_a_known_reason_is_counted_by_its_code() {
 }
 
 #[tokio::test]
+async fn a_replacement_opens_while_the_connection_sent_away_still_finishes() {
+    let server = Server::scripted(vec![Do::MaxStreams(5)], |at| match at.connection {
+        0 => vec![Do::GoAway { last: 1, code: frames::NO_ERROR, debug: "" }],
+        _ => vec![Do::Answer(at.stream, 200, "new")],
+    });
+    let pool = Arc::new(server.pool(|_| {}));
+    let old = tokio::spawn({
+        let pool = pool.clone();
+        async move { answer(&*pool, "{}").await }
+    });
+    let seen = server.until(|seen| seen.connections == 2).await;
+    assert_eq!(seen.ended, 0);
+    assert_eq!(answer(&*pool, "{}").await, (200, "new".into()));
+    let snapshot = pool.snapshot();
+    assert_eq!((snapshot.live, snapshot.draining), (1, 1));
+    server.order(0, Do::Answer(1, 200, "old"));
+    assert_eq!(old.await.unwrap(), (200, "old".into()));
+    server.until(|seen| seen.ended == 1).await;
+}
+
+#[tokio::test]
+async fn a_connection_that_does_not_finish_is_cut_after_its_time() {
+    let server = Server::scripted(vec![], |at| match at.connection {
+        0 => vec![Do::GoAway { last: 1, code: frames::NO_ERROR, debug: "" }],
+        _ => vec![Do::Answer(at.stream, 200, "")],
+    });
+    let pool = server.pool(|config| config.drain_timeout = Duration::from_millis(50));
+    let reply = pool.send(request("{}")).await;
+    assert!(is_no_answer(&reply, NoAnswer::Lost), "{reply:?}");
+    server.until(|seen| seen.ended == 1).await;
+}
+
+#[tokio::test]
 async fn a_stream_up_to_goaways_last_id_that_is_cut_off_has_no_answer() {
     let server = Server::scripted(vec![Do::MaxStreams(5)], |at| match at.connection {
         0 => vec![Do::GoAway { last: 1, code: frames::NO_ERROR, debug: "" }, Do::Hangup],
