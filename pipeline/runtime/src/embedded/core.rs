@@ -10,7 +10,7 @@ use super::Settings;
 use super::faults::{Call, Fault};
 use super::group::Holder;
 use super::plan::Plan;
-use super::state::{State, Topics};
+use super::state::{State, Topics, set_bounds};
 use super::store::{Store, StoreError};
 use crate::log::{Outgoing, Position, TopicPartition, Transaction};
 use crate::world::World;
@@ -70,6 +70,16 @@ impl Request {
             Self::Write { .. } => Call::Write,
             Self::Append(_) => Call::Append,
         }
+    }
+}
+
+/// However the committer ends, nobody waits for it any longer.
+struct Ended<'a>(&'a Core);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.0.close();
+        self.0.queue.lock().jobs.clear();
     }
 }
 
@@ -147,6 +157,7 @@ impl Core {
     pub fn start(self: &Arc<Self>) -> std::io::Result<std::thread::JoinHandle<()>> {
         let core = Arc::clone(self);
         let thread = std::thread::Builder::new().name("log-committer".into()).spawn(move || {
+            let _ended = Ended(&core);
             while let Some(jobs) = core.next_jobs() {
                 core.settle(jobs);
             }
@@ -206,13 +217,8 @@ impl Core {
         state.rewriting.clear();
         if failure.is_none() {
             for (at, bounds) in bounds {
-                for topics in [&mut *turn, &mut state.topics] {
-                    let topic = topics.get_mut(&at.topic);
-                    if let Some(slot) = topic.and_then(|t| t.bounds.get_mut(at.partition as usize))
-                    {
-                        *slot = bounds;
-                    }
-                }
+                set_bounds(&mut turn, at, bounds);
+                set_bounds(&mut state.topics, at, bounds);
             }
             for (group, at, offset) in committed {
                 state.committed.entry(group).or_default().insert(at, offset);
@@ -223,7 +229,8 @@ impl Core {
         self.news.notify_all();
         for (reply, answer) in answers {
             reply(match (&failure, answer) {
-                (Some(error), Ok(_)) => Err(Refusal::StoreFailed(error.0.clone())),
+                (Some(StoreError::Refused(why)), Ok(_)) => Err(Refusal::Broken(why.clone())),
+                (Some(StoreError::Failed(why)), Ok(_)) => Err(Refusal::StoreFailed(why.clone())),
                 (_, answer) => answer,
             });
         }
@@ -252,7 +259,9 @@ impl Core {
         match fault {
             Some(Fault::RefuseBefore) => return Ok(Err(Refusal::Refused("refused".into()))),
             Some(Fault::NotAppliedUnknown) => return Ok(Err(unknown())),
-            Some(Fault::StoreFails) => return Err(StoreError("the disk: no space left".into())),
+            Some(Fault::StoreFails) => {
+                return Err(StoreError::Failed("the disk: no space left".into()));
+            }
             None | Some(Fault::AppliedButUnknown) => {}
         }
         let appended = request.outputs().iter().map(|record| plan.append(record));

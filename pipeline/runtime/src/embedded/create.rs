@@ -15,12 +15,11 @@ impl Core {
     /// See [`crate::log::Log::apply`]. A topic keeps its number of partitions: another one would
     /// move keys, and their order with them.
     pub fn apply(&self, topics: &[Topic], partitions: u32, seats: &[Seat]) -> Result<(), LogError> {
-        let failed = |error: StoreError| LogError::Broken(error.0);
         let mut turn = self.turn.lock();
         let mut state = self.state.lock();
         let mut batch = Batch::new();
         let (mut wanted, mut committed) = (turn.clone(), state.committed.clone());
-        let mut free = self.free_id().map_err(failed)?;
+        let mut free = self.free_id()?;
         for topic in topics {
             create(&mut wanted, *topic, partitions, &mut free, &mut batch);
         }
@@ -32,7 +31,7 @@ impl Core {
         if batch.is_empty() {
             return Ok(());
         }
-        self.store.apply(batch, self.settings.sync).map_err(failed)?;
+        self.store.apply(batch, self.settings.sync)?;
         turn.clone_from(&wanted);
         state.topics = wanted;
         state.committed = committed;

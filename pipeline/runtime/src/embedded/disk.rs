@@ -61,7 +61,7 @@ impl DiskStore {
                     .data_block_compression_policy(CompressionPolicy::disabled())
                     .index_block_compression_policy(CompressionPolicy::disabled())
             });
-            created.map_err(|error| LogError::Broken(store_error(&error).0))
+            created.map_err(|error| LogError::from(store_error(&error)))
         };
         let retained = tree("retained", 64 * MIB)?;
         let compacted = tree("compacted", 16 * MIB)?;
@@ -108,7 +108,9 @@ impl DiskStore {
         while self.trees().iter().any(|tree| tree.sealed_memtable_count() > 0) {
             looks += 1;
             if looks > FLUSH_LOOKS {
-                return Err(StoreError("the store does not finish writing its memory".into()));
+                return Err(StoreError::Failed(
+                    "the store does not finish writing its memory".into(),
+                ));
             }
             // The store tells nobody when a flush is done: look now and then, only here.
             std::thread::park_timeout(FLUSH_LOOK);
@@ -170,13 +172,14 @@ impl Store for DiskStore {
 /// The cause in an operator's words; `fjall`'s own text is a debug print that may hold keys.
 #[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum that may grow")]
 fn store_error(error: &fjall::Error) -> StoreError {
-    StoreError(match error {
+    StoreError::Failed(match error {
         fjall::Error::Io(error) => format!("the disk: {error}"),
         fjall::Error::Storage(fjall::LsmError::Io(error)) => format!("the disk: {error}"),
+        // Said before anything is written.
         fjall::Error::Poisoned => {
-            "an earlier write failed (full or faulty disk?): free space, then restart".into()
+            let why = "an earlier write failed (full or faulty disk?): free space, then restart";
+            return StoreError::Refused(why.into());
         }
-        fjall::Error::Locked => "in use by another process".into(),
         fjall::Error::JournalRecovery(error) => format!("the journal is damaged: {error:?}"),
         fjall::Error::InvalidVersion(version) => format!("written by another version: {version:?}"),
         _ => "the files are damaged, or were written by another version".into(),

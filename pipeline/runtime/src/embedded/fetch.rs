@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::keys::Place;
-use super::store::{Store, StoreError};
+use super::store::Store;
 use super::values;
 use crate::log::{Incoming, LogError, Position, TopicPartition};
 
@@ -50,7 +50,7 @@ pub(super) fn fetch(
     }
     let (from, until) = (stretch.place.record(stretch.from), stretch.place.record(stretch.end));
     let (mut next, mut damaged) = (stretch.end, None);
-    let seen = store.scan(&from, &until, &mut |key, bytes| {
+    store.scan(&from, &until, &mut |key, bytes| {
         let offset = key.last_chunk().map_or(0, |offset| u64::from_be_bytes(*offset));
         let Some(stored) = values::decode(bytes) else {
             damaged = Some(offset);
@@ -71,8 +71,7 @@ pub(super) fn fetch(
             return ControlFlow::Break(());
         }
         ControlFlow::Continue(())
-    });
-    seen.map_err(|StoreError(why)| LogError::Broken(why))?;
+    })?;
     match damaged {
         None => Ok(next),
         Some(offset) => Err(LogError::Broken(format!(

@@ -127,7 +127,7 @@ impl EmbeddedLog {
     /// # Errors
     /// `Broken`: not finished; what was removed may still be on disk.
     pub fn compact(&self) -> Result<(), LogError> {
-        self.0.core.store.compact().map_err(|error| LogError::Broken(error.0))
+        Ok(self.0.core.store.compact()?)
     }
 
     fn create_all(&self) -> Result<(), LogError> {

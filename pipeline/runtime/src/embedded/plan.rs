@@ -51,7 +51,7 @@ impl<'a> Plan<'a> {
     /// Puts `record` behind the last of its partition; its topic must exist.
     pub fn append(&mut self, record: &Outgoing) -> Result<Position, StoreError> {
         let topics = self.topics;
-        let missing = |topic: Topic| StoreError(format!("topic {topic} is missing"));
+        let missing = |topic: Topic| StoreError::Refused(format!("topic {topic} is missing"));
         let topic = topics.get(&record.topic).ok_or_else(|| missing(record.topic))?;
         let partition = partition(&record.partition_by, topic.partitions());
         let at = TopicPartition { topic: record.topic, partition };

@@ -7,7 +7,7 @@ use schemas::topics::{Kept, Topic};
 use super::faults::{Call, Fault};
 use super::group::{Group, Holder};
 use super::keys::{self, Place, TopicId, kind};
-use super::store::{Store, StoreError};
+use super::store::Store;
 use super::values::{Bounds, TopicRow};
 use crate::log::{LogError, TopicPartition};
 
@@ -59,15 +59,14 @@ impl State {
     /// # Errors
     /// `Broken`: it cannot be read, or was written by another version.
     pub fn load(store: &dyn Store) -> Result<Self, LogError> {
-        let broken = |error: StoreError| LogError::Broken(error.0);
-        match store.get(&[kind::FORMAT]).map_err(broken)?.as_deref() {
+        match store.get(&[kind::FORMAT])?.as_deref() {
             Some(format) if *format == FORMAT => {}
             Some(_) => {
                 return Err(LogError::Broken("the log was written by another version".into()));
             }
             None => {
                 let first = (vec![kind::FORMAT], Some(FORMAT.to_vec()));
-                store.apply([first].into(), true).map_err(broken)?;
+                store.apply([first].into(), true)?;
             }
         }
         let topics = load_topics(store)?;
@@ -116,6 +115,14 @@ impl State {
     }
 }
 
+/// Lets `at` reach as far as `bounds` say.
+pub(super) fn set_bounds(topics: &mut Topics, at: TopicPartition, bounds: Bounds) {
+    let topic = topics.get_mut(&at.topic);
+    if let Some(known) = topic.and_then(|topic| topic.bounds.get_mut(at.partition as usize)) {
+        *known = bounds;
+    }
+}
+
 pub(super) fn missing(topic: Topic) -> LogError {
     LogError::Broken(format!("topic {topic} is missing: run `staffetta topics apply`"))
 }
@@ -127,11 +134,10 @@ fn damaged(what: &str) -> LogError {
 fn load_topics(store: &dyn Store) -> Result<Topics, LogError> {
     let mut rows = Vec::new();
     let (from, until) = keys::all_of(kind::TOPIC);
-    let seen = store.scan(&from, &until, &mut |key, value| {
+    store.scan(&from, &until, &mut |key, value| {
         rows.push((String::from_utf8_lossy(&key[1..]).into_owned(), TopicRow::from_bytes(value)));
         std::ops::ControlFlow::Continue(())
-    });
-    seen.map_err(|error| LogError::Broken(error.0))?;
+    })?;
     let mut topics = Topics::new();
     for (name, row) in rows {
         let row = row.ok_or_else(|| damaged("a topic"))?;
@@ -142,8 +148,7 @@ fn load_topics(store: &dyn Store) -> Result<Topics, LogError> {
         }
         let mut state = TopicState { id: row.id, compacted: row.compacted, bounds: Vec::new() };
         for partition in 0..row.partitions {
-            let bytes = store.get(&state.place(partition).bounds());
-            let bytes = bytes.map_err(|error| LogError::Broken(error.0))?;
+            let bytes = store.get(&state.place(partition).bounds())?;
             let bounds = bytes.as_deref().map_or(Some(Bounds::default()), Bounds::from_bytes);
             state.bounds.push(bounds.ok_or_else(|| damaged("bounds"))?);
         }
@@ -156,7 +161,7 @@ fn load_committed(store: &dyn Store, topics: &Topics) -> Result<Committed, LogEr
     let mut committed = Committed::new();
     let mut readable = true;
     let (from, until) = keys::all_of(kind::COMMITTED);
-    let seen = store.scan(&from, &until, &mut |key, value| {
+    store.scan(&from, &until, &mut |key, value| {
         match committed_row(key, value) {
             Some((group, id, partition, offset)) => {
                 let named = topics.iter().find(|(_, topic)| topic.id == id);
@@ -168,8 +173,7 @@ fn load_committed(store: &dyn Store, topics: &Topics) -> Result<Committed, LogEr
             None => readable = false,
         }
         std::ops::ControlFlow::Continue(())
-    });
-    seen.map_err(|error| LogError::Broken(error.0))?;
+    })?;
     if readable { Ok(committed) } else { Err(damaged("committed offsets")) }
 }
 

@@ -5,15 +5,28 @@ use std::ops::{Bound, ControlFlow};
 
 use parking_lot::RwLock;
 
+use crate::log::LogError;
+
 /// Changes that take effect together; a later one for the same key replaces an earlier one.
 /// `None` removes.
 pub(super) type Batch = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
-/// The store could not do it; whether a batch will be found after a restart is not known. The text
-/// names the cause for an operator, never a key or a value.
+/// The store could not do it. The text names the cause for an operator, never a key or a value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub(super) struct StoreError(pub String);
+pub(super) enum StoreError {
+    /// Nothing was written.
+    #[error("{0}")]
+    Refused(String),
+    /// Whether it will be found after a restart is not known.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl From<StoreError> for LogError {
+    fn from(error: StoreError) -> Self {
+        Self::Broken(error.to_string())
+    }
+}
 
 /// Takes one pair of a scan and says whether the next one is wanted.
 pub(super) type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'a;

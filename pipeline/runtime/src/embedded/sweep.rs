@@ -8,7 +8,7 @@ use schemas::topics::{Kept, Topic};
 
 use super::core::Core;
 use super::keys::{self, Place, kind};
-use super::state::{State, TopicState, Topics};
+use super::state::{State, TopicState, Topics, set_bounds};
 use super::store::{Batch, StoreError};
 use super::values::{self, Bounds, Newest};
 use crate::log::{LogError, TopicPartition};
@@ -38,13 +38,11 @@ impl Core {
     /// What a group has still to read stays, whatever its age.
     pub fn sweep(&self, now: Timestamp) -> Result<Swept, LogError> {
         let mut turn = self.turn.lock();
-        let failed = |error: StoreError| LogError::Broken(error.0);
         let (mut batch, mut left, mut starts) = (Batch::new(), PIECE, Vec::new());
         for (at, place, bounds) in partitions(&turn) {
             let Kept::For(life) = at.topic.kept() else { continue };
             let until = unread_from(&self.state.lock(), at).unwrap_or(bounds.end).min(bounds.end);
-            let start = self.expired(place, bounds.start..until, older(now, life), left);
-            let start = start.map_err(failed)?;
+            let start = self.expired(place, bounds.start..until, older(now, life), left)?;
             for offset in bounds.start..start {
                 batch.insert(place.record(offset), None);
                 left -= 1;
@@ -55,12 +53,13 @@ impl Core {
                 starts.push((at, bounds));
             }
         }
-        let dead = self.dead_tombstones(&turn, older(now, self.settings.tombstone_life), left);
-        for Tombstone { key, place, offset, record_key } in dead.map_err(failed)? {
+        let limit = older(now, self.settings.tombstone_life);
+        let dead = self.dead_tombstones(&turn, limit, left)?;
+        for Tombstone { key, place, offset, record_key } in dead {
             batch.insert(key, None);
             batch.insert(place.record(offset), None);
             let index = place.newest(&record_key);
-            let newest = self.store.get(&index).map_err(failed)?;
+            let newest = self.store.get(&index)?;
             let newest = newest.as_deref().and_then(Newest::from_bytes);
             if newest.is_some_and(|newest| newest.offset == offset) {
                 batch.insert(index, None);
@@ -70,15 +69,11 @@ impl Core {
         if batch.is_empty() {
             return Ok(Swept::default());
         }
-        self.store.apply(batch, self.settings.sync).map_err(failed)?;
+        self.store.apply(batch, self.settings.sync)?;
         let mut state = self.state.lock();
         for (at, bounds) in starts {
-            for topics in [&mut *turn, &mut state.topics] {
-                let topic = topics.get_mut(&at.topic);
-                if let Some(slot) = topic.and_then(|t| t.bounds.get_mut(at.partition as usize)) {
-                    *slot = bounds;
-                }
-            }
+            set_bounds(&mut turn, at, bounds);
+            set_bounds(&mut state.topics, at, bounds);
         }
         Ok(Swept { removed: PIECE - left, more: left == 0 })
     }

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use super::super::store::{Batch, MemoryStore, Store, StoreError, Visit};
 use super::super::{Core, Running, State};
 use super::*;
-use crate::log::LogError;
+use crate::log::{AppendError, LogError};
 
 /// Memory that waits at its gate, once, before or after a batch is applied.
 struct Gated {
@@ -173,4 +173,17 @@ fn what_waits_together_is_written_together() {
     assert_eq!(gate.batches.load(Ordering::SeqCst) - before, 2);
     log.0.core.close();
     committer.join().unwrap();
+}
+
+#[test]
+fn nobody_waits_for_a_committer_that_ended() {
+    let (log, gate) = gated(When::Before);
+    let committer = log.0.core.start().unwrap();
+    drop(gate.open);
+    gate.closed.store(true, Ordering::SeqCst);
+    // The gate breaks, and the committer with it.
+    let mut writer = log.writer("w").unwrap();
+    assert!(matches!(writer.write(numbers(INPUT, 0..1)), Err(AppendError::Unknown(_))));
+    assert!(committer.join().is_err());
+    assert!(matches!(writer.write(numbers(INPUT, 0..1)), Err(AppendError::NotTaken(_))));
 }
