@@ -19,9 +19,13 @@ fn head(api: &Api, length: &str) -> String {
 async fn first_line(stream: &mut TcpStream) -> String {
     let mut answer = Vec::new();
     let mut byte = [0];
-    while !answer.ends_with(b"\r\n") && stream.read(&mut byte).await.unwrap_or(0) == 1 {
-        answer.push(byte[0]);
-    }
+    let reading = async {
+        while !answer.ends_with(b"\r\n") && stream.read(&mut byte).await.unwrap_or(0) == 1 {
+            answer.push(byte[0]);
+        }
+    };
+    let read = tokio::time::timeout(Duration::from_secs(10), reading).await;
+    read.expect("an answer should have come");
     String::from_utf8(answer).unwrap()
 }
 
@@ -58,6 +62,28 @@ async fn a_100_mb_body_that_is_sent_whole_gets_its_refusal() {
 }
 
 #[tokio::test]
+async fn a_client_that_reads_only_after_writing_100_mb_sees_its_refusal() {
+    let api = Api::start().await;
+    let mebibyte = vec![b' '; 1 << 20];
+    for framing in ["Content-Length: 104857600", "Transfer-Encoding: chunked"] {
+        let chunked = framing.ends_with("chunked");
+        let mut stream = TcpStream::connect(api.address).await.unwrap();
+        stream.write_all(head(&api, framing).as_bytes()).await.unwrap();
+        for _ in 0..100 {
+            if chunked {
+                stream.write_all(b"100000\r\n").await.unwrap();
+            }
+            stream.write_all(&mebibyte).await.unwrap();
+            if chunked {
+                stream.write_all(b"\r\n").await.unwrap();
+            }
+        }
+        let line = first_line(&mut stream).await;
+        assert_eq!(line, "HTTP/1.1 400 Bad Request\r\n", "{framing}");
+    }
+}
+
+#[tokio::test]
 async fn the_403_of_a_sender_comes_before_the_400_of_a_body_too_long() {
     let api = Api::start().await;
     let body = " ".repeat(1024 * 1024);
@@ -87,8 +113,9 @@ async fn headers_that_never_end_lose_their_connection() {
         let mut stream = TcpStream::connect(api.address).await.unwrap();
         stream.write_all(start.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
+        let end = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut answer));
         // A reset is an end as well.
-        let _ = stream.read_to_end(&mut answer).await;
+        let _ = end.await.expect("the connection should have been closed");
         assert!(!answer.starts_with(b"HTTP/1.1 2"), "{start:?}");
     }
     assert_eq!(api.submit(PLAIN, &a_body()).await.status(), 201);
