@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use consumers::apns::ApnsPort;
 use consumers::channel::{Edges, Port};
-//EMAIL use consumers::email::EmailPort;
+use consumers::email::EmailPort;
 use consumers::fcm::FcmPort;
 use schemas::topics::Channel;
 
@@ -31,12 +31,10 @@ pub fn open(
         let port = FcmPort::open(&settings.fcm.config, keyring(), &site.world)?;
         ports.insert(Channel::Fcm, Arc::new(port));
     }
-/*EMAIL
     if settings.email.enabled && wanted("email") {
         let port = EmailPort::open(&settings.email.config, keyring(), &site.world)?;
         ports.insert(Channel::Email, Arc::new(port));
     }
-EMAIL*/
     ports.values().for_each(|port| edges.add(Arc::clone(port)));
     Ok(ports)
 }

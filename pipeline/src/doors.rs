@@ -20,6 +20,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch::Receiver;
 use tokio::task::JoinHandle;
 
+use crate::citizens;
 use crate::plant::{Addresses, Site};
 use crate::ports::{DirectoryProfiles, LogAccept, MemoryClaims, StoredContents, ViewStatuses};
 
@@ -100,6 +101,27 @@ pub async fn sender_api(
     let listener = bind("sender_api.listen", &door.listen).await?;
     addresses.sender_api = Some(listener.local_addr()?);
     Ok(open(listener, router(Arc::new(ingest)), tls, closed))
+}
+
+/// The citizen API; not served where no issuer of tokens is configured.
+///
+/// # Errors
+/// The address is taken, the key set cannot be read, the log has no writer.
+pub async fn citizen_api(
+    site: &Arc<Site>,
+    closed: &Receiver<bool>,
+    addresses: &mut Addresses,
+) -> anyhow::Result<Option<JoinHandle<()>>> {
+    let door = &site.settings.citizen_api;
+    if door.issuer.is_empty() {
+        tracing::warn!("citizen_api.issuer is empty: the citizen API is not served");
+        return Ok(None);
+    }
+    let api = citizens::api(site).await?;
+    let tls = tls(&door.tls_certificate, &door.tls_key)?;
+    let listener = bind("citizen_api.listen", &door.listen).await?;
+    addresses.citizen_api = Some(listener.local_addr()?);
+    Ok(Some(open(listener, producers::citizens::router(Arc::new(api)), tls, closed)))
 }
 
 async fn bind(key: &str, address: &str) -> anyhow::Result<TcpListener> {

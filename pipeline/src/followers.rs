@@ -67,14 +67,13 @@ impl Follower {
 /// Applies a record of `key.transit`.
 pub fn apply_key(keys: &Keys, world: &World, record: &Incoming) {
     let Some(value) = &record.value else { return };
-    let applied = world
-        .codec
-        .decode::<TransitKeyRecord>(value)
-        .map_err(|error| error.to_string())
-        .and_then(|key| {
-            let mut transit = keys.transit.write();
-            transit.apply(keys.keyring.masters(), &key).map_err(|error| error.to_string())
-        });
+    let applied =
+        world.codec.decode::<TransitKeyRecord>(value).map_err(|error| error.to_string()).and_then(
+            |key| {
+                let mut transit = keys.transit.write();
+                transit.apply(keys.keyring.masters(), &key).map_err(|error| error.to_string())
+            },
+        );
     if let Err(error) = applied {
         tracing::error!(error, "a transit key was not taken in");
     }

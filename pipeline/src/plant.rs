@@ -14,8 +14,8 @@ use consumers::delay::DelayStage;
 use consumers::keys::Keys;
 use consumers::vault::{Store, VaultStage, VaultStore};
 use parking_lot::{Mutex, RwLock};
-use prometheus::Registry as MetricRegistry;
 use producers::ingest::Registry;
+use prometheus::Registry as MetricRegistry;
 use runtime::dead::SealBytes;
 use runtime::log::{Log, LogError};
 use runtime::metrics::Metrics;
@@ -95,7 +95,7 @@ pub async fn start(settings: Settings, words: &[String]) -> anyhow::Result<Plant
     open.push(doors::operations(&site, &closed, &mut addresses).await?);
     if wanted("ingest") {
         open.push(doors::sender_api(&site, &closed, &mut addresses).await?);
-        //CIT open.push(doors::citizen_api(&site, &closed, &mut addresses).await?);
+        open.extend(doors::citizen_api(&site, &closed, &mut addresses).await?);
     }
     Ok(Plant { site, addresses, threads, doors: open, closing })
 }
@@ -227,10 +227,7 @@ fn rotate(
     Ok(std::thread::Builder::new().name("keys".to_owned()).spawn(turns)?)
 }
 
-fn workers(
-    site: &Arc<Site>,
-    wanted: &dyn Fn(&str) -> bool,
-) -> anyhow::Result<Vec<JoinHandle<()>>> {
+fn workers(site: &Arc<Site>, wanted: &dyn Fn(&str) -> bool) -> anyhow::Result<Vec<JoinHandle<()>>> {
     let view_wait = Duration::from_millis(250);
     let edges = Edges::default();
     let ports = channels::open(site, &edges, wanted)?;

@@ -81,7 +81,8 @@ impl Statuses for ViewStatuses {
         loop {
             let Some(found) = entry else { return Ok(None) };
             let known = known(&found);
-            let only_accepted = known.as_ref().is_some_and(|k| k.standing.status == Status::Accepted);
+            let only_accepted =
+                known.as_ref().is_some_and(|k| k.standing.status == Status::Accepted);
             if !only_accepted || self.world.now() >= until {
                 return Ok(known);
             }

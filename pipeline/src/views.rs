@@ -34,8 +34,7 @@ impl Views {
     pub fn open(settings: &Settings, world: &World, runtime: &Handle) -> anyhow::Result<Self> {
         match settings.directory.kind {
             DirectoryKind::Embedded => {
-                let directory =
-                    Arc::new(EmbeddedDirectory::new(world.clone(), Memory::default()));
+                let directory = Arc::new(EmbeddedDirectory::new(world.clone(), Memory::default()));
                 let status = Arc::new(EmbeddedStatus::new(world.clone(), Retention::default()));
                 Ok(Self {
                     directory: directory.clone(),

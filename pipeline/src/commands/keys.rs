@@ -33,7 +33,10 @@ pub fn run(what: &Keys, settings: &Settings) -> anyhow::Result<()> {
         }
         Keys::Rotate => {
             let id = Keyring::rotate_master(file, &SystemEntropy, now)?;
-            print(&format!("master key {id} added; restart the processes that use {}", file.display()));
+            print(&format!(
+                "master key {id} added; restart the processes that use {}",
+                file.display()
+            ));
         }
         Keys::Show => print(&Keyring::load(file)?.masters().newest().to_string()),
     }

@@ -149,7 +149,12 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         #[cfg(feature = "simulators")]
         Command::Sim(options) => crate::demo::simulate(&options)?,
         Command::Completion { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "staffetta", &mut std::io::stdout());
+            clap_complete::generate(
+                shell,
+                &mut Cli::command(),
+                "staffetta",
+                &mut std::io::stdout(),
+            );
         }
     }
     Ok(ExitCode::SUCCESS)

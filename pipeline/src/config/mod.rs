@@ -31,7 +31,8 @@ pub fn load(
     if let Some(path) = file {
         let text = std::fs::read_to_string(path)
             .map_err(|e| bad(format!("{}: {e}; name a readable file", path.display())))?;
-        let over = text.parse::<toml::Table>().map_err(|e| bad(format!("{}: {e}", path.display())))?;
+        let over =
+            text.parse::<toml::Table>().map_err(|e| bad(format!("{}: {e}", path.display())))?;
         let mut faults = Vec::new();
         merge(&mut table, over, "", &mut faults);
         if !faults.is_empty() {
@@ -57,7 +58,8 @@ fn merge(base: &mut toml::Table, over: toml::Table, path: &str, faults: &mut Vec
             }
             (Some(slot), value) => *slot = value,
             (None, _) => {
-                faults.push(format!("{name}: no such key; see `staffetta config show` for all keys"));
+                faults
+                    .push(format!("{name}: no such key; see `staffetta config show` for all keys"));
             }
         }
     }

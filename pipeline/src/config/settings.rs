@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use consumers::apns::ApnsConfig;
-//EMAIL use consumers::email::EmailConfig;
+use consumers::email::EmailConfig;
 use consumers::fcm::FcmConfig;
 use consumers::vault::StoreConfig;
 use producers::ingest::IngestConfig;
@@ -30,7 +30,7 @@ pub struct Settings {
     pub ingest: IngestConfig,
     pub apns: Switched<ApnsConfig>,
     pub fcm: Switched<FcmConfig>,
-//EMAIL     pub email: Switched<EmailConfig>,
+    pub email: Switched<EmailConfig>,
     pub registry_ids: BTreeMap<String, u32>,
 }
 
@@ -171,7 +171,7 @@ impl Settings {
         };
         must(self.time_scale >= 1.0 && self.time_scale.is_finite(), "time_scale: at least 1.0");
         let real = !self.simulated_providers
-            && (self.apns.enabled || self.fcm.enabled/*EMAIL || self.email.enabled*/);
+            && (self.apns.enabled || self.fcm.enabled || self.email.enabled);
         must(
             !real || (self.time_scale - 1.0).abs() < f64::EPSILON,
             "time_scale: must be 1.0 with real providers; other values are for simulated ones \

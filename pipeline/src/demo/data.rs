@@ -89,9 +89,7 @@ impl Data {
 
 fn text(file: Option<&Path>, default: &str) -> anyhow::Result<String> {
     match file {
-        Some(path) => {
-            std::fs::read_to_string(path).with_context(|| format!("{}", path.display()))
-        }
+        Some(path) => std::fs::read_to_string(path).with_context(|| format!("{}", path.display())),
         None => Ok(default.to_owned()),
     }
 }

@@ -62,7 +62,7 @@ pub struct Options {
 /// # Errors
 /// What could not be started or read, and what to do.
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
-    logging("human", "warn");
+    logging("human", "warn,lsm_tree=error");
     executor()?.block_on(demo(options))
 }
 

@@ -37,14 +37,13 @@ pub async fn all(site: &Arc<Site>, data: &Data) -> anyhow::Result<usize> {
     Ok(done.citizens)
 }
 
-async fn until(
-    site: &Arc<Site>,
-    what: &str,
-    holds: impl Fn(&Site) -> bool,
-) -> anyhow::Result<()> {
+async fn until(site: &Arc<Site>, what: &str, holds: impl Fn(&Site) -> bool) -> anyhow::Result<()> {
     let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(60);
     while !holds(site) {
-        anyhow::ensure!(tokio::time::Instant::now() < deadline, "{what} did not arrive within 60 s");
+        anyhow::ensure!(
+            tokio::time::Instant::now() < deadline,
+            "{what} did not arrive within 60 s"
+        );
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
     Ok(())

@@ -130,8 +130,24 @@ pub fn people(data: &Data, world: &World) -> Value {
 
 fn is_plain(device: &Value) -> bool {
     const SCRIPTED: [&str; 19] = [
-        "deadbeef", "deadc0de", "fa11", "51002000", "c105ed00", "0ff11e00", "gone-", "bad-",
-        "mismatch-", "429-", "quota-", "500-", "503-", "slow-", "drop-", "mute-", "fail", "410-",
+        "deadbeef",
+        "deadc0de",
+        "fa11",
+        "51002000",
+        "c105ed00",
+        "0ff11e00",
+        "gone-",
+        "bad-",
+        "mismatch-",
+        "429-",
+        "quota-",
+        "500-",
+        "503-",
+        "slow-",
+        "drop-",
+        "mute-",
+        "fail",
+        "410-",
         "404-",
     ];
     let token = device["token"].as_str().unwrap_or_default();

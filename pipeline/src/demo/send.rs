@@ -40,7 +40,9 @@ pub async fn all(addresses: &Addresses, data: &Data, count: usize) -> anyhow::Re
             let (client, url, bar, done) = (&client, &url, &bar, &done);
             async move {
                 let answer = post(client, url, data, message).await;
-                bar.set_position(u64::try_from(done.fetch_add(1, Ordering::Relaxed) + 1).unwrap_or(0));
+                bar.set_position(
+                    u64::try_from(done.fetch_add(1, Ordering::Relaxed) + 1).unwrap_or(0),
+                );
                 (index, message, answer)
             }
         })
@@ -67,13 +69,15 @@ async fn post(
     message: &SampleMessage,
 ) -> anyhow::Result<Result<MessageId, u16>> {
     let key = data.services.get(&message.service_id).map(|s| s.api_keys.primary.as_str());
-    let key = key.with_context(|| format!("{}: its service is not in the file", message.reference))?;
+    let key =
+        key.with_context(|| format!("{}: its service is not in the file", message.reference))?;
     loop {
         let request = client.post(url).header("Ocp-Apim-Subscription-Key", key).json(&message.body);
         let answer = request.send().await.context("the sender API does not answer")?;
         let status = answer.status().as_u16();
         if status == 429 {
-            let wait = answer.headers().get("retry-after").and_then(|v| v.to_str().ok()?.parse().ok());
+            let wait =
+                answer.headers().get("retry-after").and_then(|v| v.to_str().ok()?.parse().ok());
             tokio::time::sleep(Duration::from_secs(wait.unwrap_or(1))).await;
             continue;
         }

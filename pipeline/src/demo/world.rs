@@ -176,10 +176,17 @@ fn settings(
         ("FCM__POOL__OPEN_SPACING_MS", "20".into()),
         ("FCM__CA_FILE", path(&fcm.ca)),
         ("FCM__ACCOUNT_FILE", path(&fcm.service_account)),
-//EMAIL        ("EMAIL__ENABLED", "true".into()),
-//EMAIL        ("EMAIL__HOST", "localhost".into()),
-//EMAIL        ("EMAIL__PORT", smtp.address.port().to_string()),
-//EMAIL        ("EMAIL__CA_FILE", path(&smtp.ca)),
+        ("EMAIL__ENABLED", "true".into()),
+        ("EMAIL__HOST", "localhost".into()),
+        ("EMAIL__PORT", smtp.address.port().to_string()),
+        ("EMAIL__CA_FILE", path(&smtp.ca)),
+        ("EMAIL__FROM", "Staffetta <avvisi@staffetta.example>".into()),
+        ("EMAIL__LINK", "https://app.staffetta.example".into()),
+        ("EMAIL__UNSUBSCRIBE_URL", "https://cittadini.staffetta.example/unsubscribe".into()),
+        ("EMAIL__BOUNCE_DOMAIN", "bounce.staffetta.example".into()),
+        ("EMAIL__DKIM__DOMAIN", "staffetta.example".into()),
+        ("EMAIL__DKIM__SELECTOR", "demo".into()),
+        ("EMAIL__DKIM__KEY_FILE", path(&dkim(folder)?)),
     ];
     if let Some(kafka) = &options.kafka {
         set.push(("LOG__KIND", "kafka".into()));
@@ -195,6 +202,14 @@ fn settings(
     }
     let variables = set.into_iter().map(|(key, value)| (format!("STAFFETTA_{key}"), value));
     Ok(config::load(None, variables)?)
+}
+
+/// A key for signing mail, made for this run.
+fn dkim(folder: &Path) -> anyhow::Result<PathBuf> {
+    let file = folder.join("dkim.pem");
+    let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519)?;
+    std::fs::write(&file, pair.serialize_pem())?;
+    Ok(file)
 }
 
 fn path(path: &Path) -> String {
