@@ -10,11 +10,11 @@ pub trait Bed {
     /// own move it on.
     fn a_moment(&self) {}
 
-    /// The same log over a connection on which answers to commits get lost; whether what was asked
+    /// The same log over a connection on which answers to commits and writes get lost; whether what was asked
     /// for was done, nobody can tell beforehand.
     fn shaky(&self) -> &dyn Log;
 
-    /// Called before every commit that may go wrong, with a number that rises.
+    /// Called before every commit or write that may go wrong, with a number that rises.
     fn shake(&self, _nth: usize) {}
 }
 
@@ -59,7 +59,8 @@ macro_rules! all_laws_hold_on {
             writers:
                 an_acknowledged_append_is_found_where_it_was_said,
                 a_writer_writes_all_or_nothing,
-                a_later_writer_of_the_same_name_wins;
+                a_later_writer_of_the_same_name_wins,
+                a_writers_answer_is_true_or_says_that_it_does_not_know;
             topics:
                 applying_again_changes_nothing,
                 first_offsets_reach_back_to_the_first_record,

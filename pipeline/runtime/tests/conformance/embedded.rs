@@ -1,6 +1,6 @@
 //! The laws on the embedded log, in memory and on disk.
 
-use runtime::embedded::{EmbeddedLog, Fault, Settings};
+use runtime::embedded::{Call, EmbeddedLog, Fault, Settings};
 use runtime::log::Log;
 use runtime::world::World;
 use schemas::codec::Codec;
@@ -24,11 +24,13 @@ impl Bed for EmbeddedBed {
     }
 
     fn shake(&self, nth: usize) {
-        match nth % 3 {
-            0 => self.log.inject(Fault::AppliedButUnknown),
-            1 => self.log.inject(Fault::NotAppliedUnknown),
-            _ => {}
-        }
+        let fault = match nth % 3 {
+            0 => Fault::AppliedButUnknown,
+            1 => Fault::NotAppliedUnknown,
+            _ => return,
+        };
+        self.log.inject_at(Call::Commit, fault);
+        self.log.inject_at(Call::Write, fault);
     }
 }
 

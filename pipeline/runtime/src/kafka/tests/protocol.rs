@@ -162,3 +162,17 @@ fn an_append_that_never_left_is_told_from_one_without_an_answer() {
     let missing = block_on(appender.append(record(Topic::DeadLetter, "nowhere")));
     assert!(matches!(missing, Err(AppendError::NotTaken(_))), "{missing:?}");
 }
+
+#[test]
+fn a_member_ends_although_no_broker_answers() {
+    let mock = Mock::start();
+    let mut member = joined(&mock.cluster);
+    take(&mut member, RECORDS);
+    mock.broker.broker_down(1).unwrap();
+    let (ended, wait) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        drop(member);
+        ended.send(())
+    });
+    assert!(wait.recv_timeout(PATIENCE).is_ok(), "it hangs");
+}

@@ -63,3 +63,27 @@ pub fn a_later_writer_of_the_same_name_wins(bed: &dyn Bed) {
     later.write(vec![record(EVENTS, "3", "3")]).unwrap();
     assert_eq!(values_in(bed, EVENTS), sorted(0..4));
 }
+
+/// Yes: all of it is there. No: none of it. And where the answer is that nobody knows, still not half.
+pub fn a_writers_answer_is_true_or_says_that_it_does_not_know(bed: &dyn Bed) {
+    prepare(bed);
+    let mut writer = bed.shaky().writer("shaky").unwrap();
+    let mut answers = Vec::new();
+    for n in 0..12 {
+        bed.shake(n);
+        let topics = [INPUT, EVENTS, COMPACTED];
+        let batch = topics.map(|topic| record(topic, &n.to_string(), &n.to_string()));
+        answers.push(writer.write(batch.into()));
+    }
+    let found = [INPUT, EVENTS, COMPACTED].map(|topic| read_all(bed, topic));
+    for (n, answer) in answers.iter().enumerate() {
+        let of_batch = found.iter().flatten().filter(|it| text(it) == n.to_string());
+        let there: Vec<_> = of_batch.map(|it| it.position).collect();
+        match answer {
+            Ok(said) => assert_eq!(&there, said, "write {n}"),
+            Err(AppendError::NotTaken(why)) => assert!(there.is_empty(), "write {n}: {why}"),
+            Err(AppendError::Unknown(_)) => assert!(there.is_empty() || there.len() == 3),
+        }
+    }
+    assert!(answers.iter().any(Result::is_ok), "{answers:?}");
+}
