@@ -206,7 +206,8 @@ impl Core {
             };
             answers.push((reply, answer));
         }
-        let Plan { batch, bounds, committed, .. } = plan;
+        let batch = plan.take_batch();
+        let Plan { bounds, committed, .. } = plan;
         if failure.is_none() && !batch.is_empty() {
             let compacted = |at: &&TopicPartition| turn.get(&at.topic).is_some_and(|t| t.compacted);
             self.state.lock().rewriting.extend(bounds.keys().filter(compacted));

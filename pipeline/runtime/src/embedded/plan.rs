@@ -21,7 +21,7 @@ pub(super) struct Plan<'a> {
     store: &'a dyn Store,
     topics: &'a Topics,
     now: Timestamp,
-    pub batch: Batch,
+    batch: Batch,
     /// New bounds of the partitions appended to.
     pub bounds: BTreeMap<TopicPartition, Bounds>,
     /// New committed offsets, by group.
@@ -59,9 +59,7 @@ impl<'a> Plan<'a> {
         let bounds = self.bounds.entry(at).or_insert(known);
         let offset = bounds.end;
         bounds.end += 1;
-        let bounds = bounds.to_bytes();
         let place = topic.place(partition);
-        self.batch.insert(place.bounds(), Some(bounds));
         self.batch.insert(place.record(offset), Some(values::encode(record, self.now)));
         if topic.compacted {
             self.supersede(place, record, offset)?;
@@ -82,6 +80,16 @@ impl<'a> Plan<'a> {
     pub fn end(&self, at: TopicPartition) -> u64 {
         let known = || self.topics.get(&at.topic)?.bounds.get(at.partition as usize).copied();
         self.bounds.get(&at).copied().or_else(known).unwrap_or_default().end
+    }
+
+    /// Everything that the store shall write.
+    pub fn take_batch(&mut self) -> Batch {
+        for (at, bounds) in &self.bounds {
+            if let Some(topic) = self.topics.get(&at.topic) {
+                self.batch.insert(topic.place(at.partition).bounds(), Some(bounds.to_bytes()));
+            }
+        }
+        std::mem::take(&mut self.batch)
     }
 
     /// Removes the record that `record` replaces, and remembers where the new one lies.
