@@ -32,6 +32,13 @@ pub fn classify(status: u16, body: &[u8], now: Timestamp) -> Answer {
     known(&body.reason, since).unwrap_or_else(|| by_status_class(status))
 }
 
+/// Apple's word, for the operator, where it is a word: letters alone, so that no token is one.
+pub(super) fn word(body: &[u8]) -> String {
+    let reason = serde_json::from_slice::<Body>(body).unwrap_or_default().reason;
+    let is_word = reason.len() <= 40 && reason.bytes().all(|byte| byte.is_ascii_alphabetic());
+    if is_word { reason } else { String::new() }
+}
+
 /// Whether the provider token was refused as too old: the pool signs anew and sends again, once.
 pub(super) fn is_expired(status: u16, body: &[u8]) -> bool {
     let reason = || serde_json::from_slice::<Body>(body).unwrap_or_default().reason;

@@ -13,7 +13,7 @@ use schemas::records::Reason;
 use schemas::topics::Channel;
 use sealing::Keyring;
 
-use super::classify::{classify, is_expired};
+use super::classify::{classify, is_expired, word};
 use super::config::ApnsConfig;
 use super::payload;
 use crate::channel::{Letter, Port};
@@ -81,7 +81,7 @@ impl ApnsPort {
         pool.initial_streams = 1;
         pool.goaway_reasons = GOAWAY_REASONS;
         let pool = PlainPool::open(pool, wiring).map_err(|e| keys.bad("pool", e))?;
-        Ok(Self { pool, token, gate: Gate::new(&config.gate, world), keyring, topic })
+        Ok(Self { pool, token, gate: Gate::new(&config.gate, keys, world), keyring, topic })
     }
 
     /// Lets what is under way finish, then closes all connections.
@@ -117,6 +117,9 @@ impl ApnsPort {
             return without_answer(&reply).unwrap_or_else(|| crate::gate::unsent(None));
         };
         let mut answer = classify(*status, body, now);
+        if answer.reason == Reason::UnknownAnswer {
+            tracing::warn!(status, reason = word(body), "apns gave an answer that nobody knows");
+        }
         if answer.outcome == AttemptOutcome::Accepted {
             let id = headers.get("apns-id").and_then(|id| id.to_str().ok());
             answer.provider_id = Some(id.map_or_else(|| self.send_id(letter), str::to_owned));

@@ -50,7 +50,7 @@ pub struct EmailConfig {
     pub messages_per_connection: u64,
     /// A connection that rested longer is not used again; relays close theirs after minutes.
     pub idle_ms: u64,
-    /// For name, connection, TLS and login together; and for a free connection.
+    /// For name, connection, TLS and login together.
     pub open_within_ms: u64,
     /// For each reply but the last.
     pub reply_within_ms: u64,

@@ -107,7 +107,10 @@ impl Dialogue {
             }
         };
         let tls = way.tls.connect(way.server_name.clone(), tcp);
-        let mut wire = Wire::new(tls.await.map_err(|_| Ended::Lost(Phase::StartTls))?);
+        let mut wire = Wire::new(tls.await.map_err(|error| {
+            tracing::warn!(host = way.host, %error, "no TLS with the relay");
+            Ended::Lost(Phase::StartTls)
+        })?);
         if way.encryption == Encryption::Implicit {
             expect(&mut wire, Phase::Greeting, None, way.reply_within).await?;
         }

@@ -246,7 +246,7 @@ mod tests {
         let mut hashed = String::new();
         for name in tag("h=").split(':') {
             let is_it = |line: &&str| line.to_ascii_lowercase().starts_with(&format!("{name}:"));
-            if let Some(at) = left.iter().rposition(|line| is_it(&line)) {
+            if let Some(at) = left.iter().rposition(is_it) {
                 let (_, value) = left.remove(at).split_once(':').unwrap();
                 let words: Vec<_> = value.split_whitespace().collect();
                 hashed.push_str(&format!("{name}:{}\r\n", words.join(" ")));

@@ -61,7 +61,12 @@ impl EmailPort {
         let idle = Duration::from_millis(config.idle_ms);
         let (connections, messages) = (config.connections, config.messages_per_connection);
         let relay = Relay::new(way(config, keys)?, connections, idle, messages);
-        Ok(Self { relay, stationery, gate: Gate::new(&config.gate, world), keyring })
+        Ok(Self { relay, stationery, gate: Gate::new(&config.gate, keys, world), keyring })
+    }
+
+    /// Takes leave of the relay on every connection that rests.
+    pub async fn close(&self) {
+        self.relay.close().await;
     }
 
     /// The gate, for metrics.
@@ -74,7 +79,8 @@ impl EmailPort {
         let Ok(mail) = self.stationery.mail(letter, self.keyring.tokens(), now) else {
             return Answer::new(AttemptOutcome::AddressGone { since: None }, Reason::NoSuchMailbox);
         };
-        let Some(ended) = self.relay.deliver(&mail.envelope, &mail.text).await else {
+        let patience = self.gate.patience(now);
+        let Some(ended) = self.relay.deliver(&mail.envelope, &mail.text, patience).await else {
             return unsent(None);
         };
         match ended {
@@ -85,7 +91,13 @@ impl EmailPort {
                 answer.provider_id = Some(self.send_id(letter));
                 answer
             }
-            Err(Ended::Refused(phase, reply)) => classify(phase, reply),
+            Err(Ended::Refused(phase, reply)) => {
+                let answer = classify(phase, reply);
+                if answer.reason == Reason::UnknownAnswer {
+                    tracing::warn!(?phase, ?reply, "the relay gave a reply that nobody knows");
+                }
+                answer
+            }
             Err(Ended::Lost(phase)) => lost(phase),
             Err(Ended::NoStartTls) => {
                 Answer::new(AttemptOutcome::Misconfigured, Reason::NoEncryption)

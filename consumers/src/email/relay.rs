@@ -33,25 +33,38 @@ impl Relay {
         Self { way, permits, resting: Mutex::default(), idle, messages_per_connection }
     }
 
-    /// Sends one mail over a free connection. `None` where none became free in time.
+    /// Sends one mail over a free connection. `None` where it could not start within `patience`: then
+    /// nothing has left.
     pub(super) async fn deliver(
         &self,
         envelope: &Envelope,
         text: &[u8],
+        patience: Duration,
     ) -> Option<Result<(), Ended>> {
-        let permit = timeout(self.way.open_within, self.permits.acquire()).await.ok()?.ok()?;
-        let mut ended = match self.rested() {
-            Some(dialogue) => Some(self.over(dialogue, envelope, text).await),
-            None => None,
-        };
-        if ended.as_ref().is_none_or(is_stale) {
-            ended = Some(match Dialogue::open(&self.way).await {
-                Ok(dialogue) => self.over(dialogue, envelope, text).await,
-                Err(ended) => Err(ended),
-            });
+        let called = Instant::now();
+        let _permit = timeout(patience, self.permits.acquire()).await.ok()?.ok()?;
+        if let Some(dialogue) = self.rested() {
+            let ended = self.over(dialogue, envelope, text).await;
+            if !is_stale(&ended) {
+                return Some(ended);
+            }
         }
-        drop(permit);
-        ended
+        match Dialogue::open(&self.way).await {
+            Ok(dialogue) if called.elapsed() > patience => {
+                self.rest(dialogue);
+                None
+            }
+            Ok(dialogue) => Some(self.over(dialogue, envelope, text).await),
+            Err(ended) => Some(Err(ended)),
+        }
+    }
+
+    /// Ends the connections that rest.
+    pub(super) async fn close(&self) {
+        let resting = std::mem::take(&mut *self.resting.lock());
+        for place in resting {
+            place.dialogue.quit().await;
+        }
     }
 
     async fn over(
@@ -61,12 +74,16 @@ impl Relay {
         text: &[u8],
     ) -> Result<(), Ended> {
         let ended = dialogue.deliver(envelope, text).await;
+        self.rest(dialogue);
+        ended
+    }
+
+    fn rest(&self, dialogue: Dialogue) {
         if dialogue.is_fit(self.messages_per_connection) {
             self.resting.lock().push(Resting { dialogue, since: Instant::now() });
         } else {
             tokio::spawn(dialogue.quit());
         }
-        ended
     }
 
     /// The connection that rested last; those that rested too long are given up.

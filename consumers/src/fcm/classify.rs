@@ -121,6 +121,16 @@ fn invalid_argument(error: &Error) -> (AttemptOutcome, Reason) {
     }
 }
 
+/// Google's word, for the operator, where it is a word: capitals and `_` alone, so that no token is one.
+pub(super) fn word(body: &[u8]) -> String {
+    let error = Error::read(body);
+    let is_word = |byte: u8| byte.is_ascii_uppercase() || byte == b'_';
+    match error.code() {
+        code if code.len() <= 40 && code.bytes().all(is_word) => code.to_owned(),
+        _ => String::new(),
+    }
+}
+
 /// Whether the access token was refused: the pool asks for another and sends again, once.
 pub(super) fn is_expired(status: u16, body: &[u8]) -> bool {
     status == 401 && Error::read(body).code().is_empty()

@@ -14,7 +14,7 @@ use schemas::records::Reason;
 use schemas::topics::Channel;
 use sealing::Keyring;
 
-use super::classify::{classify, is_expired};
+use super::classify::{classify, is_expired, word};
 use super::config::FcmConfig;
 use super::payload;
 use crate::channel::{Letter, Port};
@@ -65,7 +65,7 @@ impl FcmPort {
         pool.initial_streams = config.pool.streams;
         pool.goaway_reasons = GOAWAY_REASONS;
         let pool = PlainPool::open(pool, wiring).map_err(|e| keys.bad("pool", e))?;
-        let gate = Gate::new(&config.gate, world);
+        let gate = Gate::new(&config.gate, keys, world);
         Ok(Self { pool, token, gate, keyring, config: config.clone(), path })
     }
 
@@ -110,7 +110,15 @@ impl FcmPort {
             Reply::Answer { status, headers, body } => {
                 let asked = headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
                 let asked = asked.and_then(|value| edge::retry_after(value, now.0));
-                classify(*status, body, asked)
+                let answer = classify(*status, body, asked);
+                if answer.reason == Reason::UnknownAnswer {
+                    tracing::warn!(
+                        status,
+                        code = word(body),
+                        "fcm gave an answer that nobody knows"
+                    );
+                }
+                answer
             }
             Reply::Unsent { why: Unsent::NoCredential } if self.is_account_refused() => {
                 Answer::new(AttemptOutcome::Misconfigured, Reason::Credential)

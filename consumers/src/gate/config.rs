@@ -1,6 +1,6 @@
 //! What may be configured about every edge alike.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +20,9 @@ pub struct GateConfig {
     pub per_second: u32,
     /// Sends that may start at once after a rest.
     pub burst: u32,
+    /// A send that could not start within this time is given back, so that the citizen's choice is
+    /// looked up anew; no longer than the consent of a send may be old.
+    pub start_within_ms: u64,
     /// Window in which the breaker weighs failures.
     pub breaker_window_ms: i64,
     /// Sends the window must hold before failures open the breaker.
@@ -48,6 +51,7 @@ impl Default for GateConfig {
         Self {
             per_second: 5_000,
             burst: 1_000,
+            start_within_ms: 250,
             breaker_window_ms: breaker.window_ms,
             breaker_min_count: breaker.min_count,
             breaker_failure_percent: 50,
@@ -98,6 +102,7 @@ impl GateConfig {
         let at_least_one = [
             ("per_second", i64::from(self.per_second)),
             ("burst", i64::from(self.burst)),
+            ("start_within_ms", i64::try_from(self.start_within_ms).unwrap_or(i64::MAX)),
             ("breaker_window_ms", self.breaker_window_ms),
             ("breaker_min_count", i64::from(self.breaker_min_count)),
             ("breaker_failure_percent", i64::from(self.breaker_failure_percent)),
@@ -217,7 +222,7 @@ impl Keys {
     ///
     /// # Errors
     /// A file that is no PEM file of certificates; a machine without roots.
-    pub fn tls(self, ca_file: &PathBuf) -> Result<rustls::ClientConfig, EdgeError> {
+    pub fn tls(self, ca_file: &Path) -> Result<rustls::ClientConfig, EdgeError> {
         let named = !ca_file.as_os_str().is_empty();
         let ca = named.then(|| self.read("ca_file", ca_file)).transpose()?;
         edge::tls::client_config(ca.as_deref(), &[]).map_err(|e| self.bad("ca_file", e))

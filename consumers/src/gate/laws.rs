@@ -38,7 +38,7 @@ fn gate(change: impl FnOnce(&mut GateConfig)) -> (Gate, World) {
     };
     change(&mut config);
     let world = World::new(Arc::new(Jumping::default()), Codec::default(), 1.0);
-    (Gate::new(&config, &world), world)
+    (Gate::new(&config, Keys("test"), &world), world)
 }
 
 fn answer(outcome: AttemptOutcome) -> Answer {
@@ -142,6 +142,17 @@ async fn no_more_starts_than_the_pace_allows() {
         gate.enter(world.now()).await.unwrap();
     }
     assert_eq!(world.now(), Timestamp(1_000));
+}
+
+#[tokio::test]
+async fn a_send_whose_turn_comes_too_late_is_given_back_unsent() {
+    let (gate, world) = gate(|config| (config.per_second, config.burst) = (1, 1));
+    gate.enter(START).await.unwrap();
+    assert_eq!(gate.enter(START).await, Err(unsent(None)));
+    assert_eq!(world.now(), START, "and has not waited in vain");
+    world.sleep_until(Timestamp(1_000)).await;
+    assert_eq!(gate.enter(START).await, Err(unsent(None)), "its facts are old");
+    assert_eq!(gate.enter(world.now()).await, Ok(()));
 }
 
 #[test]

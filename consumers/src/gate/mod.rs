@@ -26,6 +26,9 @@ pub struct Gate {
     /// Held while waiting for its turn, so that who came first goes first.
     pace: tokio::sync::Mutex<Pace>,
     world: World,
+    /// The section of the configuration, for the operator.
+    edge: &'static str,
+    start_within: Duration,
     refusal_run: u32,
 }
 
@@ -36,18 +39,27 @@ struct Inner {
     ticket: bool,
     /// The latest refusals in a row that gave one and the same reason.
     run: (Reason, u32),
+    believed: bool,
 }
 
 impl Gate {
     #[must_use]
-    pub fn new(config: &GateConfig, world: &World) -> Self {
+    pub fn new(config: &GateConfig, keys: Keys, world: &World) -> Self {
         let now = world.now();
         let breaker = Breaker::new(config.breaker(world.time_scale));
         let guard = Guard::new(config.guard());
         Self {
-            inner: Mutex::new(Inner { breaker, guard, ticket: false, run: (Reason::None, 0) }),
+            inner: Mutex::new(Inner {
+                breaker,
+                guard,
+                ticket: false,
+                run: (Reason::None, 0),
+                believed: true,
+            }),
             pace: tokio::sync::Mutex::new(Pace::new(config.pace(), now.0)),
             world: world.clone(),
+            edge: keys.0,
+            start_within: Duration::from_millis(config.start_within_ms),
             refusal_run: config.refusal_run,
         }
     }
@@ -55,15 +67,12 @@ impl Gate {
     /// Until when the edge is known to be down. After `None` the next send is let through: this is how
     /// probes and the share of a provider that just came back find their way.
     pub fn down_until(&self, now: Timestamp) -> Option<Timestamp> {
-        let mut inner = self.inner.lock();
-        inner.let_in(now).map(|until| {
-            inner.ticket = false;
-            until
-        })
+        self.inner.lock().let_in(now)
     }
 
-    /// Waits for its turn in the pace. Err where the breaker holds the send, with the answer to give:
-    /// it has not left, so it burns no try.
+    /// Waits for its turn in the pace, as long as a send decided at `now` may wait. Err where that is
+    /// too long or where the breaker holds the send, with the answer to give: it has not left, so it
+    /// burns no try.
     ///
     /// # Errors
     /// The answer that says until when.
@@ -79,13 +88,30 @@ impl Gate {
         }
         let mut pace = self.pace.lock().await;
         loop {
-            let now = self.world.now();
-            let grant = pace.take(1, now.0);
+            let moment = self.world.now();
+            if self.is_late(now) {
+                return Err(unsent(None));
+            }
+            let grant = pace.take(1, moment.0);
             if grant.granted > 0 {
                 return Ok(());
             }
-            self.world.sleep_until(Timestamp(grant.more_at_ms.max(now.0 + 1))).await;
+            let more_at = Timestamp(grant.more_at_ms.max(moment.0 + 1));
+            if more_at.since(now) > self.start_within {
+                return Err(unsent(None));
+            }
+            self.world.sleep_until(more_at).await;
         }
+    }
+
+    /// Whether what was known at `now` is too old for a send to start on.
+    pub fn is_late(&self, now: Timestamp) -> bool {
+        self.world.now().since(now) > self.start_within
+    }
+
+    /// How long a send decided at `now` may still wait.
+    pub fn patience(&self, now: Timestamp) -> Duration {
+        self.start_within.saturating_sub(self.world.now().since(now))
     }
 
     /// Learns from an answer. A long run of one refusal becomes `misconfigured`: the messages stay.
@@ -106,14 +132,46 @@ impl Gate {
         if answer.outcome == AttemptOutcome::Refused && inner.run.1 >= self.refusal_run {
             answer.outcome = AttemptOutcome::Misconfigured;
         }
+        let was_open = matches!(inner.breaker.state(now.0), BreakerState::Open { .. });
         inner.breaker.note(verdict(&answer), now.0);
+        let state = inner.breaker.state(now.0);
+        drop(inner);
+        if let BreakerState::Open { until_ms, .. } = state
+            && !was_open
+        {
+            self.say_open(&answer, until_ms - now.0);
+        }
         answer
     }
 
     /// Whether a dead address may be believed now; asked for every answer.
     pub fn believes_gone(&self, gone: bool, now: Timestamp) -> bool {
         let address = if gone { Address::Gone } else { Address::Alive };
-        self.inner.lock().guard.note(address, now.0) == Belief::Believed
+        let mut inner = self.inner.lock();
+        let believed = inner.guard.note(address, now.0) == Belief::Believed;
+        let before = std::mem::replace(&mut inner.believed, believed);
+        drop(inner);
+        if before && !believed {
+            tracing::error!(
+                edge = self.edge,
+                "too many dead addresses to be true: none is removed; check environment and project"
+            );
+        }
+        believed
+    }
+
+    fn say_open(&self, answer: &Answer, wait_ms: i64) {
+        let (edge, reason) = (self.edge, answer.reason.name());
+        if answer.outcome == AttemptOutcome::Misconfigured {
+            tracing::error!(
+                edge,
+                reason,
+                wait_ms,
+                "refuses us for a setting of ours; messages wait"
+            );
+        } else {
+            tracing::warn!(edge, reason, wait_ms, "is failing; messages take another way or wait");
+        }
     }
 
     /// Where the breaker stands, for metrics.
@@ -132,8 +190,14 @@ impl Inner {
     /// `None` lets the next send through; a time holds it.
     fn let_in(&mut self, now: Timestamp) -> Option<Timestamp> {
         match self.breaker.state(now.0) {
-            BreakerState::Closed => return None,
-            BreakerState::Open { until_ms, .. } => return Some(Timestamp(until_ms)),
+            BreakerState::Closed => {
+                self.ticket = false;
+                return None;
+            }
+            BreakerState::Open { until_ms, .. } => {
+                self.ticket = false;
+                return Some(Timestamp(until_ms));
+            }
             BreakerState::HalfOpen { .. } | BreakerState::Ramp { .. } => {}
         }
         if self.ticket {

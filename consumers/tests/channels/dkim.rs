@@ -1,67 +1,116 @@
-//! A DKIM verifier for tests, written from RFC 6376 and sharing nothing with the signer: one RSA
-//! signature, relaxed/relaxed.
+//! A DKIM verifier for tests, written from RFC 6376 and RFC 8463 and sharing nothing with the signer:
+//! relaxed/relaxed, every signature of the mail.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
-    KeyPair as _, RSA_PKCS1_2048_8192_SHA256, RsaKeyPair, UnparsedPublicKey,
+    ED25519, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_2048_8192_SHA256, RsaKeyPair,
+    UnparsedPublicKey,
 };
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use consumers::email::{DkimConfig, EmailConfig};
+use tempfile::TempDir;
 
-/// The configuration with a key made now, and its public half. The key's file may go afterwards only.
-pub fn signing(config: EmailConfig) -> (EmailConfig, Vec<u8>) {
-    let key = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
-    let der: Pkcs8V1Der = key.as_der().unwrap();
-    let pem = BASE64_STANDARD.encode(der.as_ref());
-    let pem = format!("-----BEGIN PRIVATE KEY-----\n{pem}\n-----END PRIVATE KEY-----\n");
-    let folder = tempfile::tempdir().unwrap().keep();
-    let key_file = folder.join("dkim.pem");
-    std::fs::write(&key_file, pem).unwrap();
-    let dkim = DkimConfig { domain: "staffetta.example".into(), selector: "s1".into(), key_file };
-    (EmailConfig { dkim, ..config }, key.public_key().as_ref().to_vec())
+/// Keys made now, in a folder that goes with the value.
+pub struct SigningKeys {
+    folder: TempDir,
+    rsa: Vec<u8>,
+    ed25519: Vec<u8>,
 }
 
-/// Err says what does not hold.
-pub fn verify(mail: &str, public_key: &[u8]) -> Result<(), &'static str> {
-    let (head, body) = mail.split_once("\r\n\r\n").ok_or("no body")?;
-    let mut fields: Vec<(String, String)> = Vec::new();
-    for line in head.split("\r\n") {
-        if line.starts_with([' ', '\t']) {
-            fields.last_mut().ok_or("a fold before a field")?.1.push_str(line);
-        } else {
-            let (name, value) = line.split_once(':').ok_or("no field")?;
-            fields.push((name.trim().to_lowercase(), value.to_owned()));
+type Field = (String, String);
+
+impl SigningKeys {
+    pub fn make() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, der: &[u8]| {
+            let pem = BASE64_STANDARD.encode(der);
+            let pem = format!("-----BEGIN PRIVATE KEY-----\n{pem}\n-----END PRIVATE KEY-----\n");
+            std::fs::write(folder.path().join(name), pem).unwrap();
+        };
+        let rsa = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
+        let der: Pkcs8V1Der = rsa.as_der().unwrap();
+        write("rsa.pem", der.as_ref());
+        let ed25519 = Ed25519KeyPair::generate().unwrap();
+        write("ed25519.pem", ed25519.to_pkcs8().unwrap().as_ref());
+        let (rsa, ed25519) =
+            (rsa.public_key().as_ref().to_vec(), ed25519.public_key().as_ref().to_vec());
+        Self { folder, rsa, ed25519 }
+    }
+
+    /// `config` with two signatures.
+    pub fn in_config(&self, config: EmailConfig) -> EmailConfig {
+        let dkim = |selector: &str, name: &str| DkimConfig {
+            domain: "staffetta.example".into(),
+            selector: selector.into(),
+            key_file: self.folder.path().join(name),
+        };
+        EmailConfig {
+            dkim: dkim("s1", "rsa.pem"),
+            dkim_second: dkim("s2", "ed25519.pem"),
+            ..config
         }
     }
-    let at = fields.iter().position(|(name, _)| name == "dkim-signature").ok_or("unsigned")?;
-    let (_, signature) = fields.remove(at);
-    let compact: String = signature.split_whitespace().collect();
-    let tag = |name: &str| {
-        let found = compact.split(';').find_map(|tag| tag.strip_prefix(name)?.strip_prefix('='));
-        found.ok_or("a tag is missing")
-    };
-    if tag("c")? != "relaxed/relaxed" || tag("a")? != "rsa-sha256" {
-        return Err("another algorithm");
-    }
-    if BASE64_STANDARD.encode(digest(&SHA256, &canonical(body))) != tag("bh")? {
-        return Err("the body's hash");
-    }
-    let words = |value: &str| value.split_whitespace().collect::<Vec<_>>().join(" ");
-    let mut hashed = String::new();
-    for name in tag("h")?.split(':') {
-        if let Some(at) = fields.iter().rposition(|(field, _)| field == name) {
-            let (_, value) = fields.remove(at);
-            hashed.push_str(&format!("{name}:{}\r\n", words(&value)));
+
+    /// Err says what does not hold.
+    pub fn verify(&self, mail: &str) -> Result<(), &'static str> {
+        let (head, body) = mail.split_once("\r\n\r\n").ok_or("no body")?;
+        let mut fields: Vec<Field> = Vec::new();
+        for line in head.split("\r\n") {
+            if line.starts_with([' ', '\t']) {
+                fields.last_mut().ok_or("a fold before a field")?.1.push_str(line);
+            } else {
+                let (name, value) = line.split_once(':').ok_or("no field")?;
+                fields.push((name.trim().to_lowercase(), value.to_owned()));
+            }
         }
+        let is_signature = |field: &Field| field.0 == "dkim-signature";
+        let (signatures, fields): (Vec<_>, Vec<_>) = fields.into_iter().partition(is_signature);
+        if signatures.len() != 2 {
+            return Err("not two signatures");
+        }
+        signatures.iter().try_for_each(|(_, value)| self.holds(value, fields.clone(), body))
     }
-    let unsigned = &signature[..signature.rfind("b=").ok_or("a tag is missing")? + 2];
-    hashed.push_str(&format!("dkim-signature:{}", words(unsigned)));
-    let bytes = BASE64_STANDARD.decode(tag("b")?).map_err(|_| "not base64")?;
-    let verifier = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, public_key);
-    verifier.verify(hashed.as_bytes(), &bytes).map_err(|_| "the signature")
+
+    fn holds(
+        &self,
+        signature: &str,
+        mut fields: Vec<Field>,
+        body: &str,
+    ) -> Result<(), &'static str> {
+        let compact: String = signature.split_whitespace().collect();
+        let tag = |name: &str| {
+            let found = compact.split(';').find_map(|t| t.strip_prefix(name)?.strip_prefix('='));
+            found.ok_or("a tag is missing")
+        };
+        if tag("c")? != "relaxed/relaxed" {
+            return Err("another canonical form");
+        }
+        if BASE64_STANDARD.encode(digest(&SHA256, &canonical(body))) != tag("bh")? {
+            return Err("the body's hash");
+        }
+        let words = |value: &str| value.split_whitespace().collect::<Vec<_>>().join(" ");
+        let mut hashed = String::new();
+        for name in tag("h")?.split(':') {
+            if let Some(at) = fields.iter().rposition(|(field, _)| field == name) {
+                let (_, value) = fields.remove(at);
+                hashed.push_str(&format!("{name}:{}\r\n", words(&value)));
+            }
+        }
+        let unsigned = &signature[..signature.rfind("b=").ok_or("a tag is missing")? + 2];
+        hashed.push_str(&format!("dkim-signature:{}", words(unsigned)));
+        let bytes = BASE64_STANDARD.decode(tag("b")?).map_err(|_| "not base64")?;
+        let verified = match tag("a")? {
+            "rsa-sha256" => UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, &self.rsa)
+                .verify(hashed.as_bytes(), &bytes),
+            "ed25519-sha256" => UnparsedPublicKey::new(&ED25519, &self.ed25519)
+                .verify(digest(&SHA256, hashed.as_bytes()).as_ref(), &bytes),
+            _ => return Err("another algorithm"),
+        };
+        verified.map_err(|_| "the signature")
+    }
 }
 
 /// Inner whitespace as one space, none at the ends of lines, no empty lines at the end.

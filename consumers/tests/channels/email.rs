@@ -6,7 +6,7 @@ use policy::outcome::{Answer, AttemptOutcome};
 use schemas::records::{OutcomeKind, Reason};
 use simulators::{Credentials, Script, SmtpReply};
 
-use crate::dkim;
+use crate::dkim::SigningKeys;
 use crate::rig::{Rig, kind, letter, rig};
 
 fn mail(address: &str) -> Letter {
@@ -205,13 +205,31 @@ async fn a_login_that_is_right_is_let_in_and_another_is_misconfigured() {
 #[tokio::test]
 async fn what_arrives_is_signed_over_the_unsubscribe_fields() {
     let rig = rig(|_| {}).await;
-    let (config, key) = dkim::signing(rig.email_config());
-    let port = rig.email(&config);
+    let keys = SigningKeys::make();
+    let port = rig.email(&keys.in_config(rig.email_config()));
     send(&rig, &port).await;
     let received = rig.doubles.smtp.received().pop().unwrap();
     let mail = received.payload.as_str().unwrap();
-    dkim::verify(mail, &key).unwrap();
+    assert_eq!(keys.verify(mail), Ok(()));
     let forged = mail.replace("/api/v1/unsubscribe/", "/api/v1/keep/");
-    assert_ne!(forged, mail);
-    assert!(dkim::verify(&forged, &key).is_err());
+    assert_eq!(keys.verify(&forged), Err("the body's hash"));
+    let (head, body) = mail.split_once("\r\n\r\n").unwrap();
+    let head = head.replace("/api/v1/unsubscribe/", "/api/v1/keep/");
+    assert_eq!(keys.verify(&format!("{head}\r\n\r\n{body}")), Err("the signature"));
+    let second = format!("From: thief@evil.example\r\n{mail}");
+    assert_eq!(keys.verify(&second), Err("the signature"));
+}
+
+#[tokio::test]
+async fn a_mail_that_could_not_start_in_time_has_not_left() {
+    let rig = rig(|_| {}).await;
+    let mut config = EmailConfig { connections: 1, ..rig.email_config() };
+    config.gate.start_within_ms = 1;
+    let port = rig.email(&config);
+    let letters: Vec<_> = (0..50).map(|n| mail(&format!("anna{n}@mail.example"))).collect();
+    let sends = letters.iter().map(|letter| rig.send(&port, letter));
+    let answers = futures::future::join_all(sends).await;
+    let unsent = answers.iter().filter(|answer| answer.reason == Reason::Unsent).count();
+    assert!(unsent > 0, "fifty mails over one connection take longer than a millisecond");
+    assert_eq!(rig.doubles.smtp.counts().accepted, 50 - unsent as u64);
 }

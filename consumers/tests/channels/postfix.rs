@@ -9,7 +9,7 @@ use consumers::email::{EmailConfig, EmailPort};
 use policy::outcome::AttemptOutcome;
 use schemas::ids::MessageId;
 
-use crate::dkim;
+use crate::dkim::SigningKeys;
 use crate::rig::{keyring, letter, sender, world};
 
 /// The first file of `folder` that holds `text`.
@@ -51,7 +51,8 @@ async fn mail_reaches_postfix_over_starttls() {
         reply_within_ms: 20_000,
         ..sender()
     };
-    let (config, key) = dkim::signing(config);
+    let keys = SigningKeys::make();
+    let config = keys.in_config(config);
     let (world, keyring) = (world(), keyring());
     let port = EmailPort::open(&config, keyring.clone(), &world).unwrap();
     let now = world.now();
@@ -71,6 +72,6 @@ async fn mail_reaches_postfix_over_starttls() {
         assert!(arrived.contains("using TLSv1."), "Postfix says how it came");
         // The folder keeps lines as this system does.
         let text = arrived.replace("\r\n", "\n").replace('\n', "\r\n");
-        assert_eq!(dkim::verify(&text, &key), Ok(()));
+        assert_eq!(keys.verify(&text), Ok(()));
     }
 }

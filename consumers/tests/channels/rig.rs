@@ -44,7 +44,12 @@ pub fn keyring() -> Arc<Keyring> {
 
 /// Fast to give up, and with a breaker that a table of refusals does not open.
 pub fn patient() -> GateConfig {
-    GateConfig { breaker_min_count: 1_000, guard_min_count: 1_000, ..GateConfig::default() }
+    GateConfig {
+        breaker_min_count: 1_000,
+        guard_min_count: 1_000,
+        start_within_ms: 60_000,
+        ..GateConfig::default()
+    }
 }
 
 fn pool() -> PoolSettings {
