@@ -289,6 +289,15 @@ mod tests {
         assert!(UnparsedPublicKey::new(&ED25519, public).verify(hash.as_ref(), &bytes).is_ok());
     }
 
+    /// `openssl genpkey -algorithm ed25519` writes the seed alone (RFC 8410 §7, version 1).
+    #[test]
+    fn a_key_without_its_public_half_is_read() {
+        let prefix = [48, 46, 2, 1, 0, 48, 5, 6, 3, 43, 101, 112, 4, 34, 4, 32];
+        let der = BASE64_STANDARD.encode([&prefix[..], &[7; 32]].concat());
+        let pem = format!("-----BEGIN PRIVATE KEY-----\n{der}\n-----END PRIVATE KEY-----\n");
+        assert!(matches!(read_key(pem.as_bytes()), Ok(Key::Ed25519(_))));
+    }
+
     #[test]
     fn a_second_from_and_the_unsubscribe_fields_are_covered() {
         let key = Ed25519KeyPair::generate().unwrap();
