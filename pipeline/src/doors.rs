@@ -13,14 +13,19 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use producers::http::{ServeLimits, TlsFiles, serve, server_config};
-use producers::ingest::{Ingest, IngestMetrics, Limiter, Sealer, router};
+use producers::ingest::ports::Claims;
+use producers::ingest::{
+    Ingest, IngestMetrics, Limiter, RedisClaims, RedisDemands, Sealer, router, share_quotas,
+};
 use prometheus::{Encoder, TextEncoder};
+use redis::aio::ConnectionManager;
 use sealing::KeyUse;
 use tokio::net::TcpListener;
 use tokio::sync::watch::Receiver;
 use tokio::task::JoinHandle;
 
 use crate::citizens;
+use crate::config::DirectoryKind;
 use crate::plant::{Addresses, Site};
 use crate::ports::{DirectoryProfiles, LogAccept, MemoryClaims, StoredContents, ViewStatuses};
 
@@ -80,9 +85,10 @@ pub async fn sender_api(
         store: Arc::clone(&site.store),
         keys: site.keys.clone(),
     };
+    let ingest_limiter = Arc::new(Limiter::new(config.limits()));
     let ingest = Ingest {
         world: site.world.clone(),
-        limiter: Arc::new(Limiter::new(config.limits())),
+        limiter: Arc::clone(&ingest_limiter),
         config,
         registry: Arc::clone(&site.registry),
         sealer: Sealer {
@@ -94,13 +100,57 @@ pub async fn sender_api(
         statuses: Arc::new(ViewStatuses { view: site.views.status(), world: site.world.clone() }),
         contents: Arc::new(contents),
         profiles: Arc::new(DirectoryProfiles(site.views.directory())),
-        claims: Arc::new(MemoryClaims::default()),
+        claims: claims(site).await?,
     };
+    share_rates(site, Arc::clone(&ingest_limiter), closed).await?;
     let door = &site.settings.sender_api;
     let tls = tls(&door.tls_certificate, &door.tls_key)?;
     let listener = bind("sender_api.listen", &door.listen).await?;
     addresses.sender_api = Some(listener.local_addr()?);
     Ok(open(listener, router(Arc::new(ingest)), tls, closed))
+}
+
+/// How long an `Idempotency-Key` is remembered.
+const CLAIMS_KEPT: Duration = Duration::from_secs(7 * 86_400);
+
+/// Claims that all instances share, where there is a Redis; this process's own otherwise.
+async fn claims(site: &Site) -> anyhow::Result<Arc<dyn Claims>> {
+    Ok(match redis(site).await? {
+        Some(connection) => {
+            let prefix = format!("{}:", site.settings.directory.redis_prefix);
+            Arc::new(RedisClaims::new(connection, prefix, CLAIMS_KEPT))
+        }
+        None => Arc::new(MemoryClaims::default()),
+    })
+}
+
+/// Settles each account's quota with the other instances, in the background, where there is a Redis.
+async fn share_rates(
+    site: &Arc<Site>,
+    limiter: Arc<Limiter>,
+    closed: &Receiver<bool>,
+) -> anyhow::Result<()> {
+    let Some(connection) = redis(site).await? else { return Ok(()) };
+    let prefix = format!("{}:", site.settings.directory.redis_prefix);
+    let instance = format!("{:016x}", site.world.random());
+    let demands = RedisDemands::new(connection, prefix, instance);
+    let (world, mut closed) = (site.world.clone(), closed.clone());
+    tokio::spawn(async move {
+        let shutdown = async move {
+            let _ = closed.wait_for(|closed| *closed).await;
+        };
+        share_quotas(&limiter, &demands, &world, shutdown).await;
+    });
+    Ok(())
+}
+
+async fn redis(site: &Site) -> anyhow::Result<Option<ConnectionManager>> {
+    if site.settings.directory.kind == DirectoryKind::Embedded {
+        return Ok(None);
+    }
+    let client = redis::Client::open(site.settings.directory.redis_url.as_str())
+        .map_err(|_| anyhow::anyhow!("directory.redis_url: not of the form redis://host:port"))?;
+    Ok(Some(client.get_connection_manager().await.context("directory.redis_url")?))
 }
 
 /// The citizen API; not served where no issuer of tokens is configured.

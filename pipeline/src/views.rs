@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use consumers::directory::{Directory, EmbeddedDirectory, Memory, Register};
-use consumers::status::{EmbeddedStatus, Retention, StatusView};
-use consumers::view::{Pace, Projection, Projector};
+use anyhow::Context as _;
+use consumers::directory::{Directory, EmbeddedDirectory, Memory, RedisDirectory, Register};
+use consumers::status::{EmbeddedStatus, RedisStatus, Retention, StatusView};
+use consumers::view::{Pace, Projection, Projector, RedisServer};
 use runtime::log::TopicPartition;
 use runtime::world::World;
 use schemas::topics::Topic;
@@ -45,7 +46,30 @@ impl Views {
                     runtime: runtime.clone(),
                 })
             }
-            DirectoryKind::Redis => anyhow::bail!("directory.kind: redis is not built in"),
+            DirectoryKind::Redis => {
+                let place = &settings.directory;
+                let server =
+                    Arc::new(RedisServer::new(&place.redis_url).context("directory.redis_url")?);
+                runtime.block_on(server.check()).context("directory.redis_url")?;
+                let name = |view: &str| format!("{}:{view}", place.redis_prefix);
+                let directory = Arc::new(RedisDirectory::new(
+                    Arc::clone(&server),
+                    &name("directory"),
+                    world.clone(),
+                    Memory::default(),
+                ));
+                let retention = Retention::default();
+                let status =
+                    Arc::new(RedisStatus::new(server, &name("status"), world.clone(), retention));
+                Ok(Self {
+                    directory: directory.clone(),
+                    register: directory.clone(),
+                    directory_filled: directory,
+                    status: status.clone(),
+                    status_filled: status,
+                    runtime: runtime.clone(),
+                })
+            }
         }
     }
 

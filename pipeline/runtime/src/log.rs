@@ -99,6 +99,7 @@ pub struct Polled {
     /// `poll` releases them.
     pub revoking: Vec<TopicPartition>,
     /// Taken away without asking (fenced, session lost): nothing of them may be committed any more.
+    /// After a commit that ended as unavailable, all of them come back as lost and assigned at once.
     pub lost: Vec<TopicPartition>,
 }
 

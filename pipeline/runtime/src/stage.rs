@@ -19,6 +19,7 @@ pub struct Received<T> {
 
 /// What becomes of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "one a record, moved once: a box would cost more")]
 pub enum Outcome {
     /// Goes on as these records; a finished message goes on as its final status.
     Forward(Vec<Outgoing>),

@@ -16,8 +16,12 @@ use clap::Args;
 
 pub use world::{SimOptions, simulate};
 
+use schemas::codec::Codec;
+use schemas::topics::Topic;
+
 use crate::commands::{executor, logging, print, stopped};
-use crate::plant;
+use crate::config::Settings;
+use crate::{logs, plant, topology};
 
 /// What the demo may be told.
 #[derive(Debug, Args)]
@@ -73,6 +77,9 @@ async fn demo(options: &Options) -> anyhow::Result<ExitCode> {
         "time scale {}: waits of providers, retries and times to live pass that much faster",
         options.time_scale
     ));
+    if options.kafka.is_some() {
+        apply_topics(settings.clone()).await?;
+    }
     let plant = plant::start(settings, &[]).await?;
     let site = std::sync::Arc::clone(&plant.site);
     let collector = collect::Collector::start(&site)?;
@@ -102,4 +109,15 @@ async fn demo(options: &Options) -> anyhow::Result<ExitCode> {
     plant.shutdown().await;
     world.end().await;
     Ok(if findings.faults.is_empty() && whole { ExitCode::SUCCESS } else { ExitCode::from(3) })
+}
+
+/// What `staffetta topics apply` does, for a namespace of this run.
+async fn apply_topics(settings: Settings) -> anyhow::Result<()> {
+    let handle = tokio::runtime::Handle::current();
+    tokio::task::spawn_blocking(move || {
+        let world = runtime::world::World::real(handle, Codec::default(), 1.0);
+        let log = logs::open(&settings, &world)?;
+        Ok(log.apply(&Topic::all(), settings.log.partitions, &topology::seats())?)
+    })
+    .await?
 }

@@ -19,9 +19,9 @@ pub fn print_table(sent: &Sent, events: &Events) {
             (Some(end), Some(first)) => (row(end), end.at.since(first.at).as_millis()),
             (_, _) => (("(none yet)".into(), "-".into(), "-".into()), 0),
         };
-        let histogram = rows
-            .entry(row)
-            .or_insert_with(|| Histogram::new(3).expect("three digits are a valid precision"));
+        let histogram = rows.entry(row).or_insert_with(|| {
+            Histogram::new_with_bounds(1, 86_400_000, 3).expect("a day in ms, three digits")
+        });
         histogram.saturating_record(u64::try_from(took).unwrap_or(u64::MAX));
     }
     let rate = sent.accepted.len() as f64 / sent.took.as_secs_f64().max(0.001);
