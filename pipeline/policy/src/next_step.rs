@@ -213,3 +213,7 @@ pub fn is_due(target: &StoryTarget, now: Timestamp) -> bool {
         TargetState::Closed => false,
     }
 }
+
+#[cfg(test)]
+#[path = "next_step_laws.rs"]
+mod laws;

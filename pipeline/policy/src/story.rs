@@ -91,3 +91,7 @@ fn settle(target: &mut StoryTarget, answer: &Answer, dice: &Dice, edge_rest: Dur
         }
     }
 }
+
+#[cfg(test)]
+#[path = "story_laws.rs"]
+mod laws;
