@@ -113,9 +113,12 @@ impl Ledger {
         }
     }
 
-    /// The record could not be handled for reasons of ours: again, not before `from`.
+    /// The record could not be handled for reasons of ours: again, not before `from`. A late answer
+    /// from before its partition went away and came back undoes nothing that was finished since.
     pub fn put_back(&mut self, record: &Incoming, from: Timestamp) {
-        if let Some(entry) = self.entry(record.position.at, record.position.offset) {
+        if let Some(entry) = self.entry(record.position.at, record.position.offset)
+            && matches!(entry.state, State::HandedOut)
+        {
             entry.state = State::Waiting { from };
         }
     }
@@ -298,6 +301,19 @@ mod tests {
         assert!(ledger.hand_out(1, Timestamp(4)).is_empty());
         assert_eq!(ledger.next_due(), Some(Timestamp(5)));
         assert_eq!(ledger.hand_out(1, Timestamp(5)).len(), 1);
+    }
+
+    #[test]
+    fn a_late_fault_does_not_undo_a_finished_record() {
+        let mut ledger = Ledger::default();
+        ledger.take(record(0, 1));
+        ledger.hand_out(1, NOW);
+        ledger.drop_partition(AT);
+        ledger.take(record(0, 1));
+        ledger.hand_out(1, NOW);
+        ledger.finish(&record(0, 1), none());
+        ledger.put_back(&record(0, 1), Timestamp(5));
+        assert_eq!(ledger.prefix(10).offsets, vec![(AT, 1)]);
     }
 
     #[test]
