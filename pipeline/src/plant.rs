@@ -271,9 +271,17 @@ fn workers(site: &Arc<Site>, wanted: &dyn Fn(&str) -> bool) -> anyhow::Result<Ve
     Ok(threads)
 }
 
-fn channel_settings(site: &Site, _: Channel) -> ChannelSettings {
+/// Sends of a stage at once: as many as its edge can carry, so that none waits on old facts.
+fn channel_settings(site: &Site, channel: Channel) -> ChannelSettings {
+    let settings = &site.settings;
+    let in_flight = match channel {
+        Channel::Apns => settings.apns.config.pool.in_flight,
+        Channel::Fcm => settings.fcm.config.pool.in_flight,
+        Channel::Email => settings.email.config.connections,
+    };
     ChannelSettings {
-        consent_max_age: Duration::from_millis(site.settings.consent.max_age_ms),
+        consent_max_age: Duration::from_millis(settings.consent.max_age_ms),
+        in_flight,
         ..ChannelSettings::default()
     }
 }

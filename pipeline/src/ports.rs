@@ -161,7 +161,10 @@ impl Profiles for DirectoryProfiles {
 
 /// Claims of one process, bounded in number; several instances share theirs through Redis.
 #[derive(Default)]
-pub struct MemoryClaims(Mutex<HashMap<[u8; 32], ([u8; 32], MessageId, bool)>>);
+pub struct MemoryClaims(Mutex<HashMap<[u8; 32], Held>>);
+
+/// Request, message id, acknowledged.
+type Held = ([u8; 32], MessageId, bool);
 
 /// Beyond so many claims nothing more is taken under an `Idempotency-Key`.
 const MOST_CLAIMS: usize = 1_000_000;

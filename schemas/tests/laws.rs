@@ -248,7 +248,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 fn unhex(line: &str) -> Vec<u8> {
-    assert!(line.len() % 2 == 0, "an odd number of digits");
+    assert!(line.len().is_multiple_of(2), "an odd number of digits");
     let pair = |at| u8::from_str_radix(&line[at..at + 2], 16).expect("hex digits");
     (0..line.len()).step_by(2).map(pair).collect()
 }

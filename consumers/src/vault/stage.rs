@@ -35,9 +35,10 @@ pub struct VaultStage {
 }
 
 /// A record's way through the batch: decided already, or to be stored.
+#[expect(clippy::large_enum_variant, reason = "lives for one batch")]
 enum Plan {
     Decided(Result<Outcome, Fault>),
-    Store(Box<Stowed>),
+    Store(Stowed),
 }
 
 /// A message that has its place in an object.
@@ -97,14 +98,7 @@ impl VaultStage {
                 object.extend_from_slice(content);
                 let wrapped_key = wrapped_key.to_vec();
                 let length = content.len();
-                Plan::Store(Box::new(Stowed {
-                    permission,
-                    day,
-                    offset,
-                    length,
-                    kept_until,
-                    wrapped_key,
-                }))
+                Plan::Store(Stowed { permission, day, offset, length, kept_until, wrapped_key })
             }
             Err(error) if error.is_ours() => {
                 Plan::Decided(Err(self.fault(keys::reason(error), world)))
@@ -292,7 +286,7 @@ impl Stage for VaultStage {
         planned
             .map(|(received, plan)| match (plan, &names) {
                 (Plan::Decided(result), _) => result,
-                (Plan::Store(stowed), Some(names)) => self.stored(received, *stowed, names, world),
+                (Plan::Store(stowed), Some(names)) => self.stored(received, stowed, names, world),
                 (Plan::Store(_), None) => Err(self.fault(Reason::StoreDown, world)),
             })
             .collect()

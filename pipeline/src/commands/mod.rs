@@ -3,6 +3,7 @@
 //! 0: done. 1: it failed, the last line says why and what to do. 2: the command line or the
 //! configuration is wrong. 3: it ran, and what it checked does not add up.
 
+mod citizens;
 mod keys;
 pub(crate) mod services;
 mod topics;
@@ -58,6 +59,11 @@ enum Command {
     Services {
         #[command(subcommand)]
         what: services::Services,
+    },
+    /// Brings citizens on board from a file (the shape of `citizens.ndjson`).
+    Citizens {
+        #[command(subcommand)]
+        what: citizens::Citizens,
     },
     /// Makes and rotates the keyring.
     Keys {
@@ -137,6 +143,7 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Topics { what } => topics::run(&what, || Ok(settings()?))?,
         Command::Services { what } => services::run(&what, &settings()?)?,
+        Command::Citizens { what } => citizens::run(&what, &settings()?)?,
         Command::Keys { what } => keys::run(&what, &settings()?)?,
         Command::Config { what: ConfigCommand::Check } => {
             settings()?;

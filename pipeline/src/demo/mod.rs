@@ -66,7 +66,7 @@ pub struct Options {
 /// # Errors
 /// What could not be started or read, and what to do.
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
-    logging("human", "warn,lsm_tree=error");
+    logging("human", "warn,lsm_tree=error,kafka=error");
     executor()?.block_on(demo(options))
 }
 

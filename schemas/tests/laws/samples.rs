@@ -6,7 +6,7 @@ use std::fmt::Debug;
 use schemas::codec::Record;
 use schemas::ids::{Generation, MessageId, Pseudonym, ServiceId, Timestamp};
 use schemas::records::*;
-use schemas::topics::{Channel, Lane};
+use schemas::topics::{Channel, Lane, Topic};
 
 pub trait Sample: Record + PartialEq + Debug {
     fn full() -> Self;
@@ -343,7 +343,7 @@ impl Sample for TransitKeyRecord {
 impl Sample for DeadLetter {
     fn full() -> Self {
         Self {
-            topic: "attempt.apns.live".into(),
+            topic: Topic::Attempt(Channel::Apns, Lane::Live).name().into(),
             partition: 3,
             offset: 99,
             stage: "apns".into(),
@@ -363,7 +363,7 @@ impl Sample for DeadLetter {
 impl Sample for DeadResolution {
     fn full() -> Self {
         Self {
-            topic: "attempt.apns.live".into(),
+            topic: Topic::Attempt(Channel::Apns, Lane::Live).name().into(),
             partition: 3,
             offset: 99,
             how: "resent".into(),

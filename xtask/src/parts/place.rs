@@ -32,6 +32,14 @@ impl Place {
         Self { folder: state().join("run").join(own).join(what), passing: true }
     }
 
+    /// As [`Place::passing`], in the machine's temporary folder: for a server whose own users must
+    /// reach it, wherever this checkout lies.
+    #[must_use]
+    pub fn passing_for_all(what: &str) -> Self {
+        let own = format!("staffetta-{}", std::process::id());
+        Self { folder: std::env::temp_dir().join(own).join(what), passing: true }
+    }
+
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder

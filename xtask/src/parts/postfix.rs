@@ -84,6 +84,14 @@ pub struct Postfix {
 }
 
 impl Postfix {
+    /// Address, authority and mailbox, as the mail law reads them.
+    #[must_use]
+    pub fn for_tests(&self) -> String {
+        let record = &self.running.record;
+        let more = |key: &str| record.more.get(key).map_or("", String::as_str);
+        format!("{};{};{}", record.address, more("ca"), more("mailbox"))
+    }
+
     /// Lets the server outlive this command. The record's `more` holds `ca`, the PEM file to trust,
     /// and `mailbox`, the folder with one file a mail.
     #[must_use]

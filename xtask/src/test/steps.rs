@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::tally::Tally;
 use crate::console::say;
-use crate::parts::{Place, kafka, redis};
+use crate::parts::{Place, kafka, postfix, redis};
 use crate::process::{self, cargo, run_in_front, run_in_front_seen};
 
 /// With the simulators, or half of the demo would go unchecked.
@@ -43,16 +43,18 @@ pub fn docs() -> Result<Tally> {
     verdict(cargo.args(EVERYTHING).arg("--no-deps").env("RUSTDOCFLAGS", "-D warnings"))
 }
 
-/// Every test of the workspace. Those that need a server live in a module `kafka` or `redis` and
+/// Every test of the workspace. Those that need a server live in a module `kafka`, `redis` or `postfix` and
 /// find its address in the environment; `quick` leaves these modules out.
 pub fn tests(quick: bool) -> Result<Tally> {
     let mut tally = Tally::default();
     let mut cargo = cargo_here("test");
     cargo.args(EVERYTHING).arg("--no-fail-fast");
-    let mut servers = (None, None);
+    let mut servers = (None, None, None);
     if quick {
-        cargo.args(["--", "--skip", "kafka::", "--skip", "redis::"]);
-        tally.skip("every test in a module `kafka` or `redis`: --quick starts no server".into());
+        cargo.args(["--", "--skip", "kafka::", "--skip", "redis::", "--skip", "postfix::"]);
+        tally.skip(
+            "every test in a module `kafka`, `redis` or `postfix`: --quick starts no server".into(),
+        );
     } else {
         match kafka::up(Place::passing("kafka"), kafka::Nodes::One) {
             Ok(kafka) => {
@@ -67,6 +69,13 @@ pub fn tests(quick: bool) -> Result<Tally> {
                 servers.1 = Some(redis);
             }
             Err(error) => report("redis", &error, &mut tally),
+        }
+        match postfix::up(Place::passing_for_all("postfix")) {
+            Ok(postfix) => {
+                cargo.env("STAFFETTA_TEST_SMTP", postfix.for_tests());
+                servers.2 = Some(postfix);
+            }
+            Err(error) => report("postfix", &error, &mut tally),
         }
     }
     let mut results = Tally::default();

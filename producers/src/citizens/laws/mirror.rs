@@ -20,6 +20,10 @@ pub struct Mirror {
 }
 
 impl Mirror {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "a double of some topics; the rest are mistakes"
+    )]
     pub fn apply(&mut self, record: &Incoming) {
         let topic = record.position.at.topic;
         self.applied.push(topic);
