@@ -1,7 +1,7 @@
 //! The log on Kafka: the only place that names `rdkafka`.
 //!
 //! Promises what [`crate::log`] asks for, and besides:
-//! - one transaction at a time per member, whatever number of producers take turns ([`turns`]);
+//! - one transaction at a time per member, whatever number of producers take turns (`turns`);
 //! - an unknown outcome is never guessed: every producer of the member is thrown away, its id
 //!   initialised again, and the group's committed offsets say what happened;
 //! - nobody who sits in a taken seat commits anything: producer epochs and group generation fence.
