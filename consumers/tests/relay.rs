@@ -1,0 +1,188 @@
+//! A message's whole way, from the accepted record to its one final status, under one seed.
+//!
+//! Every clock, draw and order comes from the seed, no thread runs: one seed, one run.
+
+#[path = "relay/doubles.rs"]
+mod doubles;
+#[path = "relay/people.rs"]
+mod people;
+#[path = "relay/rig.rs"]
+mod rig;
+#[path = "relay/seeded.rs"]
+mod seeded;
+
+use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use people::PEOPLE;
+use policy::outcome::{Answer, AttemptOutcome};
+use rig::{Events, Rig};
+use runtime::log::Outgoing;
+use schemas::headers::Headers;
+use schemas::ids::MessageId;
+use schemas::records::{DeadLetter, MessageStatus, Reason, Status};
+use schemas::topics::{Channel, Lane, Topic};
+
+const MESSAGES: u64 = 50;
+const MINUTE: Duration = Duration::from_secs(60);
+/// The longest time to live here, and a while in which nothing more may happen.
+const LONG: Duration = Duration::from_secs(50 * 60);
+
+/// Fifty messages to five citizens, with ten to forty minutes to live.
+fn a_crowd(rig: &mut Rig) {
+    let messages = (0..MESSAGES).map(|n| {
+        let person = PEOPLE[usize::try_from(n).expect("small") % PEOPLE.len()];
+        rig.message(n, person, MINUTE * (10 + u32::try_from(n).expect("small") % 31))
+    });
+    let messages = messages.collect();
+    rig.write(messages);
+}
+
+/// Each message: sequence numbers from 0 without a gap or a double, ACCEPTED first, one final status.
+fn check_each_ended_once(events: &Events, messages: u64, seed: u64) {
+    assert_eq!(events.len() as u64, messages, "seed {seed}");
+    for (id, of_one) in events {
+        let sequences: Vec<_> = of_one.iter().map(|event| event.sequence).collect();
+        let count = i32::try_from(of_one.len()).expect("few");
+        assert_eq!(sequences, (0..count).collect::<Vec<_>>(), "seed {seed}: {id}");
+        assert_eq!(of_one[0].status, Status::Accepted, "seed {seed}: {id}");
+        let finals = of_one.iter().filter(|event| event.status.is_final()).count();
+        assert_eq!(finals, 1, "seed {seed}: {id} {of_one:#?}");
+    }
+}
+
+fn final_of(events: &[MessageStatus]) -> (Status, Reason) {
+    let ended = events.iter().find(|event| event.status.is_final()).expect("a final status");
+    (ended.status, ended.reason)
+}
+
+/// SHA-256 over places, keys and values of `message.status` after a run of `seed`.
+fn hash_of_a_run(seed: u64) -> Vec<u8> {
+    let mut rig = Rig::new(seed);
+    rig.faults = 40;
+    a_crowd(&mut rig);
+    rig.run_for(LONG);
+    let mut hash = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
+    for record in rig.read(Topic::Status) {
+        hash.update(format!("{:?}{}", record.position, record.appended_at.0).as_bytes());
+        hash.update(&record.key);
+        hash.update(&record.value.expect("no tombstone"));
+    }
+    hash.finish().as_ref().to_vec()
+}
+
+#[test]
+fn one_seed_twice_gives_one_hash_of_message_status() {
+    assert_eq!(hash_of_a_run(7), hash_of_a_run(7));
+    assert_ne!(hash_of_a_run(7), hash_of_a_run(8), "the seed decides");
+}
+
+#[test]
+fn every_message_ends_exactly_once_without_a_gap() {
+    let mut endings = BTreeSet::new();
+    for seed in 1..=6 {
+        let mut rig = Rig::new(seed);
+        a_crowd(&mut rig);
+        rig.run_for(LONG);
+        let events = rig.events();
+        check_each_ended_once(&events, MESSAGES, seed);
+        endings.extend(events.values().map(|of_one| final_of(of_one).0));
+        assert!(rig.read(Topic::DeadLetter).is_empty(), "seed {seed}");
+    }
+    let seen = [Status::Notified, Status::Unnotified, Status::NotOnBoard];
+    assert!(seen.iter().all(|status| endings.contains(status)), "{endings:?}");
+}
+
+#[test]
+fn commits_that_fail_or_are_unknown_double_nothing() {
+    for seed in 1..=6 {
+        let mut rig = Rig::new(seed);
+        rig.faults = 10;
+        a_crowd(&mut rig);
+        rig.run_for(LONG);
+        check_each_ended_once(&rig.events(), MESSAGES, seed);
+        // One decision stands behind each send: no send was made twice, none went unrecorded.
+        assert_eq!(rig.read(Topic::Decision).len(), rig.sends(), "seed {seed}");
+        assert!(rig.sends() > 50, "seed {seed}: the run was no run");
+    }
+}
+
+#[test]
+fn an_opt_out_stops_a_waiting_retry() {
+    let mut rig = Rig::new(11);
+    let busy = AttemptOutcome::Unavailable { retry_after: Some(MINUTE) };
+    for port in rig.ports.values() {
+        *port.always.lock() = Some(Answer::new(busy, Reason::ServerError));
+    }
+    let message = rig.message(0, PEOPLE[1], 30 * MINUTE);
+    rig.write(vec![message]);
+    rig.run_for(MINUTE / 2);
+    let before = rig.sends();
+    assert_eq!(before, 1, "the first try is out, its retry waits");
+    let opt_out = PEOPLE[1].opt_out();
+    rig.write(vec![opt_out]);
+    rig.run_for(LONG);
+    assert_eq!(rig.sends(), before);
+    let events = rig.events();
+    check_each_ended_once(&events, 1, 11);
+    let ended = final_of(events.values().next().expect("one message"));
+    assert_eq!(ended, (Status::Unnotified, Reason::ConsentWithdrawn));
+}
+
+#[test]
+fn an_undecodable_record_is_dead_lettered_and_its_neighbours_pass() {
+    let mut rig = Rig::new(12);
+    let whole = |n| rig.message(n, PEOPLE[0], 20 * MINUTE);
+    let (before, spoilt, after) = (whole(0), whole(1), whole(2));
+    let id = spoilt.headers.message_id.expect("ours");
+    let spoilt = Outgoing { value: Some(b"rubbish".to_vec()), ..spoilt };
+    // Without headers nobody can be told; the record is set aside all the same.
+    let nameless = Outgoing { headers: Headers::default(), ..spoilt.clone() };
+    rig.write(vec![before, spoilt, nameless, after]);
+    rig.run_for(LONG);
+    let mut events = rig.events();
+    let failed = events.remove(&id).expect("its headers name it");
+    let seen: Vec<_> = failed.iter().map(|it| (it.sequence, it.status, it.reason)).collect();
+    assert_eq!(seen, [(0, Status::Failed, Reason::Undecodable)]);
+    check_each_ended_once(&events, 2, 12);
+    let letters = rig.read(Topic::DeadLetter).into_iter().map(|record| {
+        let value = record.value.expect("no tombstone");
+        let letter: DeadLetter =
+            schemas::codec::Codec::default().decode(&value).expect("a dead letter");
+        (letter.topic, letter.stage, letter.message_id)
+    });
+    let accepted = Topic::Accepted(Lane::Live).name();
+    let letter = |id: Option<MessageId>| (accepted.to_owned(), "consent".to_owned(), id);
+    assert_eq!(letters.collect::<Vec<_>>(), [letter(Some(id)), letter(None)]);
+}
+
+#[test]
+fn a_directory_that_is_not_ready_holds_everything_back() {
+    let mut rig = Rig::new(13);
+    rig.projecting = false;
+    a_crowd(&mut rig);
+    rig.run_for(MINUTE);
+    assert!(rig.events().is_empty());
+    assert_eq!(rig.sends(), 0);
+    rig.projecting = true;
+    rig.run_for(LONG);
+    check_each_ended_once(&rig.events(), MESSAGES, 13);
+}
+
+#[test]
+fn a_store_that_is_down_holds_and_loses_nothing() {
+    let mut rig = Rig::new(14);
+    rig.store.down.store(true, Ordering::Relaxed);
+    a_crowd(&mut rig);
+    rig.run_for(2 * MINUTE);
+    let statuses: BTreeSet<_> = rig.events().into_values().flatten().map(|it| it.status).collect();
+    assert!(!statuses.contains(&Status::Stored), "{statuses:?}");
+    assert_eq!(rig.ports[&Channel::Apns].sent.lock().len(), 0);
+    rig.store.down.store(false, Ordering::Relaxed);
+    rig.run_for(LONG);
+    let events = rig.events();
+    check_each_ended_once(&events, MESSAGES, 14);
+    let on_board = events.values().filter(|it| it.iter().any(|e| e.status == Status::Stored));
+    assert_eq!(on_board.count(), 40, "four of five citizens are on board");
+}
