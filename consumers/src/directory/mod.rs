@@ -20,10 +20,12 @@ mod dossier;
 mod embedded;
 #[cfg(test)]
 mod laws;
+mod redis;
 
 pub use change::{Change, Fact, Part};
 pub use dossier::Dossier;
 pub use embedded::EmbeddedDirectory;
+pub use redis::RedisDirectory;
 
 /// The topics behind the directory.
 #[must_use]

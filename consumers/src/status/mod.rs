@@ -17,9 +17,11 @@ mod embedded;
 mod entry;
 #[cfg(test)]
 mod laws;
+mod redis;
 
 pub use embedded::EmbeddedStatus;
 pub use entry::{Accepted, Entry, News, Place};
+pub use redis::RedisStatus;
 
 /// The topics behind the view; the accepted ones, so that a fresh message is found at once.
 #[must_use]

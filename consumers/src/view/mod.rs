@@ -9,9 +9,14 @@ use async_trait::async_trait;
 use runtime::log::{Read, TopicPartition};
 
 mod projector;
+mod redis;
 mod seen;
+#[cfg(test)]
+pub(crate) mod test_redis;
 
 pub use projector::{Pace, Projector, Stepped, run};
+pub(crate) use redis::{GROUPS, Groups, Operation, Routed};
+pub use redis::{RedisServer, ServerFault};
 pub(crate) use seen::Seen;
 
 /// Why a view cannot answer. Ours: whoever asked waits and asks again, nobody guesses.

@@ -2,6 +2,7 @@
 
 mod consent_facts;
 mod outages;
+mod redis;
 mod registrations;
 mod rig;
 
@@ -48,4 +49,5 @@ macro_rules! implementations {
 
 implementations! {
     embedded: Rig::embedded(),
+    on_redis: Rig::redis(),
 }

@@ -66,13 +66,14 @@ impl Rig {
 
     /// Steps until nothing is left to apply.
     pub async fn settle(&mut self) {
-        loop {
+        for _ in 0..1_000 {
             match self.projector.step().await.expect("the log holds") {
                 Stepped::Idle => return,
                 Stepped::Applied(_) | Stepped::Lost => {}
                 Stepped::Waiting(why) => panic!("waiting: {why}"),
             }
         }
+        panic!("the projector never came to rest");
     }
 
     /// Writes and settles.

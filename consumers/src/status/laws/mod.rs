@@ -36,4 +36,5 @@ macro_rules! implementations {
 
 implementations! {
     embedded: Rig::embedded(),
+    on_redis: Rig::redis(),
 }

@@ -14,8 +14,9 @@ use schemas::records::{
 };
 use schemas::topics::{Channel, Lane, Topic};
 
-use crate::status::{EmbeddedStatus, Entry, Retention, StatusView, topics};
-use crate::view::{Pace, Projection, Projector, Stepped};
+use crate::status::{EmbeddedStatus, Entry, RedisStatus, Retention, StatusView, topics};
+use crate::view::test_redis::{name, shared};
+use crate::view::{Pace, Projection, Projector, RedisServer, Stepped};
 
 /// Everything that an implementation of the status view is.
 pub trait Whole: StatusView + Projection {}
@@ -42,6 +43,14 @@ impl Rig {
         Self::over(world.clone(), Arc::new(EmbeddedStatus::new(world, retention)))
     }
 
+    pub fn redis() -> Self {
+        let world = world();
+        let server = Arc::new(RedisServer::new(&shared()).expect("an address"));
+        let retention = Retention { kept: KEPT, most: 100 };
+        let view = RedisStatus::new(server, &name(), world.clone(), retention);
+        Self::over(world, Arc::new(view))
+    }
+
     pub fn over<V: Whole + 'static>(world: World, view: Arc<V>) -> Self {
         let log = EmbeddedLog::in_memory(world.clone(), 3);
         let writer = log.writer("test").expect("a writer");
@@ -55,13 +64,14 @@ impl Rig {
     }
 
     pub async fn settle(&mut self) {
-        loop {
+        for _ in 0..1_000 {
             match self.projector.step().await.expect("the log holds") {
                 Stepped::Idle => return,
                 Stepped::Applied(_) | Stepped::Lost => {}
                 Stepped::Waiting(why) => panic!("waiting: {why}"),
             }
         }
+        panic!("the projector never came to rest");
     }
 
     pub async fn tell(&mut self, records: Vec<Outgoing>) {

@@ -1,0 +1,169 @@
+//! What only a server can do to a view: lose it, restart with it, hand out an older copy, vanish.
+
+use std::sync::Arc;
+
+use super::rig::{
+    FIRST, ME, citizen_key, device, message, preference, profile, projector_of, service, stored,
+    world,
+};
+use super::{Rig, check_found};
+use crate::directory::{Directory, Memory, RedisDirectory};
+use crate::view::test_redis::{Own, name, shared};
+use crate::view::{Projection, RedisServer, ServerFault, Stepped, ViewError};
+
+impl Rig {
+    pub fn redis() -> Self {
+        let world = world();
+        let server = Arc::new(RedisServer::new(&shared()).expect("an address"));
+        let directory = RedisDirectory::new(server, &name(), world.clone(), Memory::default());
+        Self::over(world, Arc::new(directory))
+    }
+
+    /// On a server of its own, and a second process's eyes on the same view.
+    fn on(own: &Own) -> (Self, RedisDirectory) {
+        let world = world();
+        let open = || {
+            let server = Arc::new(RedisServer::new(&own.url()).expect("an address"));
+            RedisDirectory::new(server, "d", world.clone(), Memory::default())
+        };
+        (Self::over(world.clone(), Arc::new(open())), open())
+    }
+
+    async fn tell_all(&mut self) {
+        let mut records =
+            vec![citizen_key(FIRST), profile(FIRST, 1), preference(FIRST, &service())];
+        records.extend((0..20).map(|n| device(FIRST, &format!("phone-{n:02}"), 5)));
+        records.push(stored(FIRST, message(1)));
+        self.tell(records).await;
+    }
+}
+
+async fn tokens(directory: &dyn Directory) -> Result<usize, ViewError> {
+    let (found, _) = directory.read(&[(ME, service())]).await?;
+    Ok(found[0].tokens.len())
+}
+
+#[tokio::test]
+async fn another_process_reads_the_same_view() {
+    let own = Own::start(&[]).await;
+    let (mut rig, other) = Rig::on(&own);
+    assert_eq!(tokens(&other).await, Err(ViewError::NotReady));
+    rig.tell_all().await;
+    assert_eq!(tokens(&other).await, Ok(20));
+}
+
+#[tokio::test]
+async fn a_flushed_view_is_not_asked_until_it_is_rebuilt() {
+    let own = Own::start(&[]).await;
+    let (mut rig, other) = Rig::on(&own);
+    rig.tell_all().await;
+    own.command("FLUSHALL", &[]).await;
+    assert_eq!(tokens(&other).await, Err(ViewError::NotReady));
+    assert_eq!(rig.projector.step().await, Ok(Stepped::Lost));
+    rig.projector.step().await.expect("the log holds");
+    assert_eq!(tokens(&other).await, Err(ViewError::NotReady), "it has only begun");
+    rig.settle().await;
+    assert_eq!(tokens(&other).await, Ok(20));
+}
+
+#[tokio::test]
+async fn a_server_that_is_gone_is_waited_for_and_an_empty_one_is_refilled() {
+    let mut own = Own::start(&[]).await;
+    let (mut rig, other) = Rig::on(&own);
+    rig.tell_all().await;
+    own.stop().await;
+    assert!(matches!(tokens(&other).await, Err(ViewError::Down(_))));
+    rig.write(vec![profile(FIRST, 2)]);
+    for _ in 0..3 {
+        assert!(matches!(rig.projector.step().await, Ok(Stepped::Waiting(_))));
+    }
+    own.again().await;
+    assert_eq!(tokens(&other).await, Err(ViewError::NotReady));
+    rig.settle().await;
+    assert_eq!(tokens(&other).await, Ok(20));
+    let found = rig.find(&service()).await;
+    assert_eq!(found.citizen.profile.map(|it| it.version), Some(2));
+}
+
+#[tokio::test]
+async fn a_server_restarted_with_its_data_catches_up_from_where_it_stood() {
+    let mut own = Own::start(&[]).await;
+    let (mut rig, other) = Rig::on(&own);
+    rig.tell_all().await;
+    own.command("SAVE", &[]).await;
+    rig.tell(vec![profile(FIRST, 2)]).await;
+    own.stop().await;
+    own.again().await;
+    // The old dump says version 1; nobody may be told so.
+    assert_eq!(tokens(&other).await, Err(ViewError::NotReady));
+    let known = other.open().await.expect("up");
+    assert!(!known.is_empty(), "it goes on from its positions");
+    rig.settle().await;
+    let (found, _) = other.read(&[(ME, service())]).await.expect("ready");
+    assert_eq!(found[0].citizen.profile.as_ref().map(|it| it.version), Some(2));
+}
+
+#[tokio::test]
+async fn an_older_copy_of_the_data_is_noticed_by_its_positions() {
+    let own = Own::start(&[]).await;
+    let (mut rig, _) = Rig::on(&own);
+    rig.tell_all().await;
+    own.set_back("d").await;
+    rig.write(vec![profile(FIRST, 2)]);
+    assert_eq!(rig.projector.step().await, Ok(Stepped::Lost));
+    rig.settle().await;
+    check_found(&rig, (Some(FIRST), true, true, &PHONES, false)).await;
+}
+
+const PHONES: [&str; 20] = [
+    "phone-00", "phone-01", "phone-02", "phone-03", "phone-04", "phone-05", "phone-06", "phone-07",
+    "phone-08", "phone-09", "phone-10", "phone-11", "phone-12", "phone-13", "phone-14", "phone-15",
+    "phone-16", "phone-17", "phone-18", "phone-19",
+];
+
+#[tokio::test]
+async fn two_projectors_at_once_make_the_same_view() {
+    let own = Own::start(&[]).await;
+    let (mut rig, other) = Rig::on(&own);
+    let other = Arc::new(other);
+    let mut second = projector_of(&rig.log, other.clone());
+    rig.write((0..40).map(|n| device(FIRST, &format!("old-{n}"), 5)).collect());
+    rig.write(vec![citizen_key(FIRST), profile(FIRST, 1)]);
+    for _ in 0..40 {
+        let (one, two) = tokio::join!(rig.projector.step(), second.step());
+        assert!(one.is_ok() && two.is_ok());
+    }
+    rig.write(vec![profile(FIRST, 2)]);
+    assert_eq!(second.step().await, Ok(Stepped::Applied(1)));
+    assert_eq!(rig.projector.step().await, Ok(Stepped::Applied(1)));
+    let found = rig.find(&service()).await;
+    assert_eq!(found.citizen.profile.map(|it| it.version), Some(2));
+    assert_eq!(found.tokens.len(), 40);
+}
+
+#[tokio::test]
+async fn a_view_built_anew_leaves_nothing_of_the_former_one() {
+    let own = Own::start(&[]).await;
+    let (mut rig, _) = Rig::on(&own);
+    rig.tell_all().await;
+    let before = own.keys().await;
+    rig.directory.restart().await.expect("up");
+    while rig.projector.step().await.expect("the log holds") == Stepped::Lost {}
+    rig.settle().await;
+    let after = own.keys().await;
+    assert_eq!(after.len(), before.len(), "{after:?}");
+    let data = |keys: &[String]| keys.iter().filter(|it| !it.ends_with(":view")).count();
+    assert!(data(&after) > 0);
+    let kept = after.iter().filter(|it| !it.ends_with(":view") && before.contains(it));
+    assert_eq!(kept.count(), 0, "data keys belong to one epoch");
+}
+
+#[tokio::test]
+async fn a_server_that_forgets_by_itself_is_refused_with_a_word_on_what_to_set() {
+    let own = Own::start(&["--maxmemory-policy", "allkeys-lru"]).await;
+    let server = RedisServer::new(&own.url()).expect("an address");
+    assert_eq!(server.check().await, Err(ServerFault::Evicts("allkeys-lru".into())));
+    own.command("CONFIG", &["SET", "maxmemory-policy", "noeviction"]).await;
+    assert_eq!(server.check().await, Ok(()));
+    assert_eq!(RedisServer::new("nonsense").map(|_| ()).err(), Some(ServerFault::Address));
+}

@@ -1,0 +1,30 @@
+-- Applies one read to one slot group, all or nothing.
+-- KEYS[1]: the group's view. ARGV: epoch, server, now, prefix of the epoch's keys, number of
+-- positions, then for each {field, least, next}, then operations of seven:
+-- {kind, index of its position, offset, id, field, extra, value}.
+-- `operations` stands in front of this text; each takes (base, id, field, extra, value).
+local view, base = KEYS[1], ARGV[4]
+local known = redis.call('HMGET', view, 'epoch', 'server')
+if known[1] ~= ARGV[1] or known[2] ~= ARGV[2] then return 'lost' end
+
+local count, stood = tonumber(ARGV[5]), {}
+for i = 0, count - 1 do
+  local field, least = ARGV[6 + 3 * i], ARGV[7 + 3 * i]
+  local at = redis.call('HGET', view, field)
+  -- Behind what this projector has already applied: an older copy of the data took over.
+  if least ~= '' and (not at or tonumber(at) < tonumber(least)) then return 'lost' end
+  stood[i] = tonumber(at or 0)
+end
+
+for at = 6 + 3 * count, #ARGV, 7 do
+  if tonumber(ARGV[at + 2]) >= stood[tonumber(ARGV[at + 1])] then
+    operations[ARGV[at]](base, ARGV[at + 3], ARGV[at + 4], ARGV[at + 5], ARGV[at + 6])
+  end
+end
+
+for i = 0, count - 1 do
+  local next = ARGV[8 + 3 * i]
+  if tonumber(next) > stood[i] then redis.call('HSET', view, ARGV[6 + 3 * i], next) end
+end
+redis.call('HSET', view, 'at', ARGV[3])
+return 'ok'

@@ -1,0 +1,116 @@
+//! Redis for tests: the shared one that the environment names, or one of a test's own.
+
+use std::process::Stdio;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use tokio::process::{Child, Command};
+
+/// The address of the shared server.
+pub fn shared() -> String {
+    let address = std::env::var("STAFFETTA_TEST_REDIS").unwrap_or_else(|_| {
+        panic!(
+            "no Redis to test on: run `cargo xtask test`, or set STAFFETTA_TEST_REDIS=host:port to \
+             a Redis 7 that may be filled with rubbish"
+        )
+    });
+    format!("redis://{address}")
+}
+
+/// A name that no other test's keys begin with.
+pub fn name() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let now = since.expect("after 1970").as_nanos();
+    format!("test-{now}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// A server of a test's own, on a socket file, so that no port is needed; it ends with the test.
+pub struct Own {
+    folder: std::path::PathBuf,
+    options: Vec<String>,
+    child: Option<Child>,
+}
+
+impl Own {
+    pub async fn start(options: &[&str]) -> Self {
+        let folder = std::env::temp_dir().join(name());
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let options = options.iter().map(|it| (*it).to_owned()).collect();
+        let mut own = Self { folder, options, child: None };
+        own.again().await;
+        own
+    }
+
+    /// Starts the same server again, with whatever it saved.
+    pub async fn again(&mut self) {
+        let socket = self.folder.join("socket");
+        let child = Command::new("redis-server")
+            .args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"])
+            .arg(&socket)
+            .arg("--dir")
+            .arg(&self.folder)
+            .args(&self.options)
+            .stdout(Stdio::null())
+            .kill_on_drop(true)
+            .spawn();
+        self.child = Some(child.expect("redis-server must be installed: run `cargo xtask test`"));
+        for _ in 0..1_000 {
+            let mut ping = redis::cmd("PING");
+            if self.ask::<String>(ping.arg("up")).await.is_ok_and(|answer| answer == "up") {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("redis-server did not answer within ten seconds");
+    }
+
+    /// Ends it as a power cut would: what was not saved is gone.
+    pub async fn stop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().await.expect("it can be ended");
+        }
+    }
+
+    pub fn url(&self) -> String {
+        format!("redis+unix://{}", self.folder.join("socket").display())
+    }
+
+    async fn ask<T: redis::FromRedisValue>(&self, command: &redis::Cmd) -> redis::RedisResult<T> {
+        let client = redis::Client::open(self.url())?;
+        let mut connection = client.get_multiplexed_async_connection().await?;
+        command.query_async(&mut connection).await
+    }
+
+    pub async fn command(&self, name: &str, arguments: &[&str]) {
+        let mut command = redis::cmd(name);
+        let done: redis::RedisResult<redis::Value> = self.ask(command.arg(arguments)).await;
+        done.expect("the server takes the command");
+    }
+
+    /// All keys, sorted.
+    pub async fn keys(&self) -> Vec<String> {
+        let mut keys: Vec<String> = self.ask(redis::cmd("KEYS").arg("*")).await.expect("up");
+        keys.sort();
+        keys
+    }
+
+    /// Puts every position of the view `name` back to the beginning, as an older copy would have it.
+    pub async fn set_back(&self, name: &str) {
+        for key in self.keys().await {
+            if !key.starts_with(&format!("{{{name}.")) || !key.ends_with(":view") {
+                continue;
+            }
+            let fields: Vec<String> = self.ask(redis::cmd("HKEYS").arg(&key)).await.expect("up");
+            for field in fields.iter().filter(|field| field.starts_with("o:")) {
+                self.command("HSET", &[&key, field, "0"]).await;
+            }
+        }
+    }
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
