@@ -40,15 +40,19 @@ fn a_crowd(rig: &mut Rig) {
 }
 
 /// Each message: sequence numbers from 0 without a gap or a double, ACCEPTED first, one final status.
+fn mistakes(events: &Events) -> Vec<MessageId> {
+    let right = |of_one: &[MessageStatus]| {
+        (0..).zip(of_one).all(|(n, event)| event.sequence == n)
+            && of_one.first().is_some_and(|event| event.status == Status::Accepted)
+            && of_one.iter().filter(|event| event.status.is_final()).count() == 1
+    };
+    events.iter().filter(|(_, of_one)| !right(of_one)).map(|(id, _)| *id).collect()
+}
+
 fn check_each_ended_once(events: &Events, messages: u64, seed: u64) {
     assert_eq!(events.len() as u64, messages, "seed {seed}");
-    for (id, of_one) in events {
-        let sequences: Vec<_> = of_one.iter().map(|event| event.sequence).collect();
-        let count = i32::try_from(of_one.len()).expect("few");
-        assert_eq!(sequences, (0..count).collect::<Vec<_>>(), "seed {seed}: {id}");
-        assert_eq!(of_one[0].status, Status::Accepted, "seed {seed}: {id}");
-        let finals = of_one.iter().filter(|event| event.status.is_final()).count();
-        assert_eq!(finals, 1, "seed {seed}: {id} {of_one:#?}");
+    for id in mistakes(events) {
+        panic!("seed {seed}: {id} {:#?}", events[&id]);
     }
 }
 
@@ -95,6 +99,26 @@ fn every_message_ends_exactly_once_without_a_gap() {
 }
 
 #[test]
+fn a_planted_double_gap_or_second_ending_is_found() {
+    let mut rig = Rig::new(3);
+    let message = rig.message(0, PEOPLE[3], 20 * MINUTE);
+    rig.write(vec![message]);
+    rig.run_for(LONG);
+    let events = rig.events();
+    check_each_ended_once(&events, 1, 3);
+    let id = *events.keys().next().expect("one message");
+    let check = |spoil: &dyn Fn(&mut Vec<MessageStatus>)| {
+        let mut spoilt = events.clone();
+        spoil(spoilt.get_mut(&id).expect("one message"));
+        assert_eq!(mistakes(&spoilt), [id]);
+    };
+    check(&|it| it.insert(1, it[1].clone()));
+    check(&|it| drop(it.remove(1)));
+    check(&|it| it.retain(|event| !event.status.is_final()));
+    check(&|it| it[1].status = Status::Failed);
+}
+
+#[test]
 fn commits_that_fail_or_are_unknown_double_nothing() {
     for seed in 1..=6 {
         let mut rig = Rig::new(seed);
@@ -105,6 +129,7 @@ fn commits_that_fail_or_are_unknown_double_nothing() {
         // One decision stands behind each send: no send was made twice, none went unrecorded.
         assert_eq!(rig.read(Topic::Decision).len(), rig.sends(), "seed {seed}");
         assert!(rig.sends() > 50, "seed {seed}: the run was no run");
+        assert!(rig.rewinds() > 20, "seed {seed}: hardly a commit met a fault");
     }
 }
 

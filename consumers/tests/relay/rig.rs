@@ -54,11 +54,12 @@ pub struct Rig {
     pub keys: Keys,
     pub ports: BTreeMap<Channel, Arc<FakePort>>,
     pub store: Arc<MemoryStore>,
+    metrics: Metrics,
     workers: Vec<Box<dyn Steps>>,
     projector: Projector,
     /// Whether the directory's view is being built.
     pub projecting: bool,
-    /// One commit in so many meets a fault; none at 0.
+    /// In one round of so many the next commit is made to fail; in none at 0.
     pub faults: u64,
 }
 
@@ -75,8 +76,10 @@ impl Rig {
         let port = |channel| (channel, Arc::new(FakePort::new(channel, world.clone())));
         let ports: BTreeMap<_, _> = Channel::ALL.map(port).into();
         let store = Arc::new(MemoryStore::default());
-        let workers = Crew { log: &log, world: &world, keys: &keys, view: view.clone() }
-            .workers(&ports, &store);
+        let metrics = Metrics::new(prometheus::Registry::new());
+        let crew =
+            Crew { log: &log, world: &world, keys: &keys, view: view.clone(), metrics: &metrics };
+        let workers = crew.workers(&ports, &store);
         let pace = Pace { batch: 7, wait: Duration::ZERO, ..Pace::default() };
         let projection: Arc<dyn Projection> = view;
         let projector =
@@ -88,6 +91,7 @@ impl Rig {
             keys,
             ports,
             store,
+            metrics,
             workers,
             projector,
             projecting: true,
@@ -215,6 +219,13 @@ impl Rig {
         events
     }
 
+    /// Commits that went back, over all stages.
+    pub fn rewinds(&self) -> u64 {
+        let stages = ["consent", "vault", "delay", "apns", "fcm", "email"];
+        let of_one = |stage| self.metrics.rewinds.with_label_values(&[stage, "live"]).get();
+        stages.into_iter().map(of_one).sum()
+    }
+
     /// Sends over all channels.
     pub fn sends(&self) -> usize {
         self.ports.values().map(|port| port.sent.lock().len()).sum()
@@ -259,6 +270,7 @@ struct Crew<'a> {
     world: &'a World,
     keys: &'a Keys,
     view: Arc<EmbeddedDirectory>,
+    metrics: &'a Metrics,
 }
 
 impl Crew<'_> {
@@ -294,7 +306,7 @@ impl Crew<'_> {
                 edges.clone(),
                 directory.clone(),
                 self.keys.clone(),
-                metrics(),
+                self.metrics.clone(),
                 settings,
             );
             workers.push(self.worker(vec![Topic::Attempt(*channel, lane)], stage));
@@ -308,12 +320,9 @@ impl Crew<'_> {
         let member = self.log.join(&seat).expect("a free seat");
         let limits = Limits { batch: 8, batches: 3, ..Limits::default() };
         let world = self.world.clone();
-        Box::new(Worker::new(Arc::new(stage), "live", member, world, limits, seal(), metrics()))
+        let metrics = self.metrics.clone();
+        Box::new(Worker::new(Arc::new(stage), "live", member, world, limits, seal(), metrics))
     }
-}
-
-fn metrics() -> Metrics {
-    Metrics::new(prometheus::Registry::new())
 }
 
 /// Dead letters' bytes are looked at by nobody here.
