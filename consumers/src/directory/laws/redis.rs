@@ -98,6 +98,8 @@ async fn a_server_restarted_with_its_data_catches_up_from_where_it_stood() {
     assert_eq!(tokens(&other).await, Err(ViewError::NotReady));
     let known = other.open().await.expect("up");
     assert!(!known.is_empty(), "it goes on from its positions");
+    // The projector learns of it by its broken connection.
+    assert!(matches!(rig.projector.step().await, Ok(Stepped::Waiting(_))));
     rig.settle().await;
     let (found, _) = other.read(&[(ME, service())]).await.expect("ready");
     assert_eq!(found[0].citizen.profile.as_ref().map(|it| it.version), Some(2));
