@@ -169,8 +169,8 @@ impl Rig {
             expires_at: now.plus(time_to_live),
             special: false,
             secure_channels: false,
-            full_notice: n % 2 == 0,
-            fallback_email: n % 3 != 0,
+            full_notice: n.is_multiple_of(2),
+            fallback_email: !n.is_multiple_of(3),
             sealed: SealedContent {
                 wrapped_key: Sealed(wrapped.expect("a transit key").to_vec()),
                 content: seal(Part::Content, json(&content())),

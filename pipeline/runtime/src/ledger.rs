@@ -211,14 +211,15 @@ impl Ledger {
         self.finished
     }
 
-    /// The earliest moment at which a waiting record may be handed out.
+    /// The earliest moment at which a record that was put back may be handed out again. What waits
+    /// for an earlier record of its key, or for a free batch, is due when an answer comes.
     #[must_use]
     pub fn next_due(&self) -> Option<Timestamp> {
         let entries = self.partitions.values().flat_map(|partition| partition.entries.values());
         entries
             .filter_map(|entry| match entry.state {
-                State::Waiting { from } => Some(from),
-                State::HandedOut | State::Finished(_) => None,
+                State::Waiting { from } if from > Timestamp(i64::MIN) => Some(from),
+                State::Waiting { .. } | State::HandedOut | State::Finished(_) => None,
             })
             .min()
     }

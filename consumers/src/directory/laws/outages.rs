@@ -15,11 +15,11 @@ use crate::view::{Projection, Stepped, ViewError};
 pub async fn a_repeated_batch_changes_nothing(mut rig: Rig) {
     rig.tell(vec![citizen_key(FIRST), profile(FIRST, 1), device(FIRST, "phone", 5)]).await;
     let mut again = projector_of(&rig.log, Arc::new(Replaying(rig.directory.clone())));
-    for _ in 0..100 {
-        let stepped = again.step().await.expect("the log holds");
-        eprintln!("{stepped:?}");
-        if stepped == Stepped::Idle {
-            break;
+    loop {
+        match again.step().await.expect("the log holds") {
+            Stepped::Applied(_) => {}
+            Stepped::Idle => break,
+            other @ (Stepped::Lost | Stepped::Waiting(_)) => panic!("{other:?}"),
         }
     }
     check_found(&rig, (Some(FIRST), true, false, &["phone"], false)).await;
@@ -80,6 +80,15 @@ impl Projection for Fragile {
     }
     async fn mark_ready(&self) -> Result<(), ViewError> {
         self.inner()?.mark_ready().await
+    }
+}
+
+pub async fn a_view_at_rest_takes_what_comes_without_being_opened_again(mut rig: Rig) {
+    rig.settle().await;
+    for version in 1..=9 {
+        rig.write(vec![profile(FIRST, version), device(FIRST, &format!("{version}"), 5)]);
+        assert_eq!(rig.projector.step().await, Ok(Stepped::Applied(2)));
+        assert_eq!(rig.projector.step().await, Ok(Stepped::Idle));
     }
 }
 

@@ -9,7 +9,7 @@ use super::rig::{
 use super::{Rig, check_found};
 use crate::directory::{Directory, Memory, RedisDirectory};
 use crate::view::test_redis::{Own, name, shared};
-use crate::view::{Projection, RedisServer, ServerFault, Stepped, ViewError};
+use crate::view::{Projection as _, RedisServer, ServerFault, Stepped, ViewError};
 
 impl Rig {
     pub fn redis() -> Self {

@@ -10,10 +10,9 @@ if known[1] ~= ARGV[1] or known[2] ~= ARGV[2] then return 'lost' end
 local count, stood = tonumber(ARGV[5]), {}
 for i = 0, count - 1 do
   local field, least = ARGV[6 + 3 * i], ARGV[7 + 3 * i]
-  local at = redis.call('HGET', view, field)
+  stood[i] = tonumber(redis.call('HGET', view, field) or 0)
   -- Behind what this projector has already applied: an older copy of the data took over.
-  if least ~= '' and (not at or tonumber(at) < tonumber(least)) then return 'lost' end
-  stood[i] = tonumber(at or 0)
+  if stood[i] < tonumber(least) then return 'lost' end
 end
 
 for at = 6 + 3 * count, #ARGV, 7 do

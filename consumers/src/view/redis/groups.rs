@@ -133,7 +133,7 @@ impl Groups {
             call.arg(epoch).arg(&*opened.server).arg(self.world.now().0);
             call.arg(self.base(group, epoch)).arg(moves.len());
             for (at, next) in moves {
-                let least = opened.next.get(at).map(ToString::to_string).unwrap_or_default();
+                let least = opened.next.get(at).copied().unwrap_or_default();
                 call.arg(field(*at)).arg(least).arg(*next);
             }
             let mine = operations.iter().filter(|(home, _)| home.is_none_or(|it| it == group));
