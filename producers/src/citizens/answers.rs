@@ -93,6 +93,15 @@ impl IntoResponse for Trouble {
     }
 }
 
+/// The shape of a refusal (RFC 9457), for the description.
+#[derive(utoipa::ToSchema)]
+#[expect(dead_code, reason = "it is described, `Problem` is sent")]
+pub(super) struct Refused {
+    status: u16,
+    title: String,
+    detail: String,
+}
+
 pub(super) fn problem_response(problem: &Problem) -> Response {
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = (status, Json(problem)).into_response();

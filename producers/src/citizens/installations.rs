@@ -14,7 +14,7 @@ use sealing::Field;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::answers::Trouble;
+use super::answers::{Refused, Trouble};
 use super::api::{Answer, CitizenApi, change, json, on_board};
 use super::ports::Dossier;
 use super::records::{put, tombstone};
@@ -49,6 +49,7 @@ const DONE: Done = Done { message: "ok" };
 /// Tokens are opaque and their length is not promised; these are bounds, not checks of shape.
 const TOKEN: std::ops::RangeInclusive<usize> = 8..=4_096;
 
+#[utoipa::path(put, path = "/installations/{installation_id}", tag = "devices", params(("installation_id" = String, Path)), request_body = Installation, responses((status = 200, description = "In force", body = Done), (status = 400, description = "not a device", body = Refused, content_type = "application/problem+json"), (status = 401, description = "not logged in", body = Refused, content_type = "application/problem+json"), (status = 404, description = "not on board", body = Refused, content_type = "application/problem+json"), (status = 503, description = "not ready or not in force yet: try again", body = Refused, content_type = "application/problem+json")), security(("login" = [])))]
 pub(super) async fn register(
     State(api): State<Arc<CitizenApi>>,
     Path(installation): Path<String>,
@@ -107,6 +108,7 @@ fn surplus<'a>(dossier: &'a Dossier, new: &Device, most: usize) -> Vec<&'a str> 
 }
 
 /// Answers alike whether the device was known or not.
+#[utoipa::path(delete, path = "/installations/{installation_id}", tag = "devices", params(("installation_id" = String, Path)), responses((status = 200, description = "In force", body = Done), (status = 401, description = "not logged in", body = Refused, content_type = "application/problem+json"), (status = 503, description = "not ready or not in force yet: try again", body = Refused, content_type = "application/problem+json")), security(("login" = [])))]
 pub(super) async fn remove(
     State(api): State<Arc<CitizenApi>>,
     Path(installation): Path<String>,

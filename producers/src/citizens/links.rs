@@ -13,6 +13,7 @@ use super::api::{Answer, CitizenApi, change};
 use super::ports::Dossier;
 use super::records::put;
 
+#[utoipa::path(get, path = "/unsubscribe/{token}", tag = "links", params(("token" = String, Path)), responses((status = 200, description = "A page; nothing is changed"), (status = 404, description = "not valid, or not any more")))]
 pub(super) async fn unsubscribe_page(
     State(api): State<Arc<CitizenApi>>,
     Path(token): Path<String>,
@@ -29,6 +30,7 @@ pub(super) async fn unsubscribe_page(
 }
 
 /// Stops email from one service, in every mode, also to persons not on board.
+#[utoipa::path(post, path = "/unsubscribe/{token}", tag = "links", params(("token" = String, Path)), responses((status = 200, description = "In force"), (status = 404, description = "not valid, or not any more")))]
 pub(super) async fn unsubscribe(
     State(api): State<Arc<CitizenApi>>,
     Path(token): Path<String>,
@@ -52,6 +54,7 @@ pub(super) async fn unsubscribe(
     .await
 }
 
+#[utoipa::path(get, path = "/mailbox/{token}", tag = "links", params(("token" = String, Path)), responses((status = 200, description = "A page; nothing is changed"), (status = 404, description = "not valid, or not any more")))]
 pub(super) async fn mailbox_page(
     State(api): State<Arc<CitizenApi>>,
     Path(token): Path<String>,
@@ -68,6 +71,7 @@ pub(super) async fn mailbox_page(
 }
 
 /// Validates the address that the token was mailed to, if it is still the profile's.
+#[utoipa::path(post, path = "/mailbox/{token}", tag = "links", params(("token" = String, Path)), responses((status = 200, description = "In force"), (status = 404, description = "not valid, or not any more")))]
 pub(super) async fn mailbox(
     State(api): State<Arc<CitizenApi>>,
     Path(token): Path<String>,

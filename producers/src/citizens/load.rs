@@ -8,7 +8,7 @@ use schemas::codec::Codec;
 use schemas::ids::{Generation, Pseudonym, ServiceId, Timestamp};
 use schemas::records::{
     Activation, ActivationState, CitizenKeyRecord, CitizenProfile, Device, Mode, NoticeType,
-    Platform, Preference, Sealed,
+    Platform, Preference, Sealed, Version64,
 };
 use sealing::{CitizenKey, Entropy, Field, FiscalCode, Keyring, SealError, draw};
 use serde::Deserialize;
@@ -232,7 +232,7 @@ impl Registration<'_> {
             notice_type: it.push_notifications_content_type.unwrap_or(NoticeType::Anonymous),
             languages: it.preferred_languages.iter().flatten().map(|l| l.word().into()).collect(),
             reminders: it.reminder_status == Some(Reminder::Enabled),
-            accepted_tos_version: super::rules::tos(it.accepted_tos_version.unwrap_or(1.0)),
+            accepted_tos_version: Version64(it.accepted_tos_version.unwrap_or(1.0)),
             last_app_version: it.last_app_version.clone().unwrap_or_else(|| "UNKNOWN".into()),
             updated_at: it.updated_at.as_deref().map_or(Ok(self.with.now), moment)?,
         })

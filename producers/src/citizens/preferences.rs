@@ -10,7 +10,7 @@ use hyper::HeaderMap;
 use schemas::ids::ServiceId;
 use schemas::topics::Topic;
 
-use super::answers::Trouble;
+use super::answers::{Refused, Trouble};
 use super::api::{Answer, CitizenApi, change, json, on_board};
 use super::ports::Dossier;
 use super::records::{put, tombstone};
@@ -18,6 +18,7 @@ use super::rules::{self, Refusal};
 use super::shape::ServicePreference;
 
 /// What counts now; an unsubscribed service mails nothing, whatever the preference says.
+#[utoipa::path(get, path = "/services/{service_id}/preferences", tag = "preferences", params(("service_id" = String, Path)), responses((status = 200, description = "What counts now", body = ServicePreference), (status = 401, description = "not logged in", body = Refused, content_type = "application/problem+json"), (status = 404, description = "no such service, or not on board", body = Refused, content_type = "application/problem+json")), security(("login" = [])))]
 pub(super) async fn read(
     State(api): State<Arc<CitizenApi>>,
     Path(service): Path<String>,
@@ -39,6 +40,7 @@ fn shown(dossier: &Dossier, service: &ServiceId) -> Result<ServicePreference, Tr
 }
 
 /// Email switched on here takes an earlier one-click unsubscription back.
+#[utoipa::path(put, path = "/services/{service_id}/preferences", tag = "preferences", params(("service_id" = String, Path)), request_body = ServicePreference, responses((status = 200, description = "In force", body = ServicePreference), (status = 400, description = "not a preference", body = Refused, content_type = "application/problem+json"), (status = 401, description = "not logged in", body = Refused, content_type = "application/problem+json"), (status = 404, description = "no such service, or not on board", body = Refused, content_type = "application/problem+json"), (status = 409, description = "LEGACY, or another settings version", body = Refused, content_type = "application/problem+json"), (status = 503, description = "not ready or not in force yet: try again", body = Refused, content_type = "application/problem+json")), security(("login" = [])))]
 pub(super) async fn write(
     State(api): State<Arc<CitizenApi>>,
     Path(service): Path<String>,

@@ -13,7 +13,7 @@ use schemas::records::{CitizenKeyRecord, CitizenProfile, Sealed};
 use schemas::topics::Topic;
 use sealing::{CitizenKey, Field, draw};
 
-use super::answers::Trouble;
+use super::answers::{Refused, Trouble};
 use super::api::{Answer, CitizenApi, change, json, on_board};
 use super::desk::Turn;
 use super::login::Caller;
@@ -22,6 +22,7 @@ use super::records::{put, tombstone};
 use super::rules::{self, Address, Mailbox, Refusal, Updated};
 use super::{leave, shape};
 
+#[utoipa::path(get, path = "/profile", tag = "profile", responses((status = 200, description = "The profile", body = shape::Profile), (status = 401, description = "not logged in", body = Refused, content_type = "application/problem+json"), (status = 404, description = "not on board", body = Refused, content_type = "application/problem+json"), (status = 503, description = "not ready or not in force yet: try again", body = Refused, content_type = "application/problem+json")), security(("login" = [])))]
 pub(super) async fn read(State(api): State<Arc<CitizenApi>>, headers: HeaderMap) -> Answer {
     let (_, citizen) = api.who(&headers).await?;
     let dossier = api.citizens.dossier(citizen).await?;
@@ -31,6 +32,7 @@ pub(super) async fn read(State(api): State<Arc<CitizenApi>>, headers: HeaderMap)
 }
 
 /// Creates the first profile, or updates the present one under its version.
+#[utoipa::path(put, path = "/profile", tag = "profile", request_body = shape::Profile, responses((status = 200, description = "In force", body = shape::Profile), (status = 400, description = "not a profile", body = Refused, content_type = "application/problem+json"), (status = 401, description = "not logged in", body = Refused, content_type = "application/problem+json"), (status = 409, description = "another version, or a mode that cannot be", body = Refused, content_type = "application/problem+json"), (status = 503, description = "not ready or not in force yet: try again", body = Refused, content_type = "application/problem+json")), security(("login" = [])))]
 pub(super) async fn write(
     State(api): State<Arc<CitizenApi>>,
     headers: HeaderMap,
@@ -141,6 +143,7 @@ async fn finish(
 }
 
 /// `POST /profile/validation`: mails the link once more.
+#[utoipa::path(post, path = "/profile/validation", tag = "profile", responses((status = 202, description = "The link is on its way"), (status = 401, description = "not logged in", body = Refused, content_type = "application/problem+json"), (status = 404, description = "not on board", body = Refused, content_type = "application/problem+json"), (status = 409, description = "nothing to validate", body = Refused, content_type = "application/problem+json")), security(("login" = [])))]
 pub(super) async fn validate_again(
     State(api): State<Arc<CitizenApi>>,
     headers: HeaderMap,

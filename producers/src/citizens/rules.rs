@@ -5,11 +5,14 @@
 
 use policy::consent::ACTIVATION_GRACE;
 use schemas::ids::{Generation, Pseudonym, ServiceId, Timestamp};
-use schemas::records::{Activation, ActivationState, CitizenProfile, Mode, NoticeType, Preference};
-use serde::de::DeserializeOwned;
-use serde::de::value::{Error, F64Deserializer};
+use schemas::records::{
+    Activation, ActivationState, CitizenProfile, Mode, NoticeType, Preference, Version64,
+};
 
 use super::shape::{Blocked, Language, Profile, Reminder, ServicePreference};
+
+/// What stands in a profile whose citizen has accepted no terms yet.
+const NO_TERMS: Version64 = Version64(0.0);
 
 /// Why a request changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,7 +81,7 @@ pub fn create(
         notice_type: NoticeType::Anonymous,
         languages: Vec::new(),
         reminders: false,
-        accepted_tos_version: tos(0.0),
+        accepted_tos_version: NO_TERMS,
         last_app_version: "UNKNOWN".to_owned(),
         updated_at: now,
     };
@@ -136,7 +139,7 @@ pub fn update(
         ..current.clone()
     };
     if let Some(version) = body.accepted_tos_version {
-        profile.accepted_tos_version = tos(version);
+        profile.accepted_tos_version = Version64(version);
     }
     if let Some(languages) = &body.preferred_languages {
         profile.languages = languages.iter().map(|it| Language::word(*it).to_owned()).collect();
@@ -285,10 +288,4 @@ fn is_active(activation: Option<&Activation>, now: Timestamp) -> bool {
         ActivationState::Inactive => false,
         ActivationState::Pending => now.since(it.changed_at) < ACTIVATION_GRACE,
     })
-}
-
-/// A terms' version as records hold it; 0 stands for "none accepted".
-pub(super) fn tos<T: DeserializeOwned>(version: f64) -> T {
-    let number = F64Deserializer::<Error>::new(version);
-    T::deserialize(number).expect("a version number is a plain number")
 }

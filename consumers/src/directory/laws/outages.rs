@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use runtime::log::{Read, TopicPartition};
+use runtime::embedded::EmbeddedLog;
+use runtime::log::{Log, Read, TopicPartition};
 
 use super::rig::{FIRST, ME, citizen_key, device, profile, projector_of, service, world};
 use super::{Rig, check_found};
@@ -90,6 +91,20 @@ pub async fn a_view_at_rest_takes_what_comes_without_being_opened_again(mut rig:
         assert_eq!(rig.projector.step().await, Ok(Stepped::Applied(2)));
         assert_eq!(rig.projector.step().await, Ok(Stepped::Idle));
     }
+}
+
+pub async fn a_view_that_stands_where_the_log_does_not_reach_is_built_anew(mut rig: Rig) {
+    let mut records = vec![citizen_key(FIRST), profile(FIRST, 1)];
+    records.extend((0..20).map(|n| device(FIRST, &format!("phone-{n:02}"), 5)));
+    rig.tell(records).await;
+    // The log was lost and begun again, shorter than it was.
+    let other = EmbeddedLog::in_memory(rig.world.clone(), 3);
+    let mut writer = other.writer("citizens").expect("a writer");
+    writer.write(vec![profile(FIRST, 7)]).expect("memory takes all");
+    let mut projector = projector_of(&other, rig.directory.clone());
+    assert_eq!(projector.step().await, Ok(Stepped::Lost));
+    while projector.step().await.expect("the log holds") != Stepped::Idle {}
+    check_found(&rig, (Some(FIRST), false, false, &[], false)).await;
 }
 
 #[tokio::test]

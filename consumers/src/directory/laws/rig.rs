@@ -10,7 +10,7 @@ use schemas::headers::Headers;
 use schemas::ids::{Generation, MessageId, Pseudonym, ServiceId, Timestamp};
 use schemas::records::{
     CitizenErased, CitizenKeyRecord, CitizenProfile, Device, DeviceDeath, MessageStored, Mode,
-    NoticeType, Platform, Preference, Sealed, Unsubscribe,
+    NoticeType, Platform, Preference, Sealed, Unsubscribe, Version64,
 };
 use schemas::topics::Topic;
 
@@ -146,7 +146,7 @@ pub fn profile(generation: Generation, version: i64) -> Outgoing {
         notice_type: NoticeType::Full,
         languages: vec!["it_IT".into()],
         reminders: false,
-        accepted_tos_version: serde_json::from_str("1.0").expect("a number"),
+        accepted_tos_version: Version64(1.0),
         last_app_version: "1.0".into(),
         updated_at: Timestamp(1),
     };
