@@ -34,13 +34,7 @@ impl ConsentStage {
         world: &World,
     ) -> Verdict {
         let accepted = &received.value;
-        let ask = Ask {
-            service_id: &accepted.service_id,
-            special: accepted.special,
-            secure_channels: accepted.secure_channels,
-            full_notice: accepted.full_notice,
-            fallback_email: accepted.fallback_email,
-        };
+        let ask = Ask::of(accepted);
         let now = world.now();
         let mut events = of_message(accepted, 0, &received.headers, &world.codec);
         events.say(Status::Accepted, Reason::None, accepted.accepted_at);

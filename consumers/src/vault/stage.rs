@@ -119,13 +119,8 @@ impl VaultStage {
         now: Timestamp,
     ) -> Consent {
         let accepted = &received.value.accepted;
-        let ask = Ask {
-            service_id: &accepted.service_id,
-            special: accepted.special,
-            secure_channels: accepted.secure_channels,
-            full_notice: accepted.full_notice,
-            fallback_email: false,
-        };
+        // A permitted message has an inbox: the fallback address is none of its channels.
+        let ask = Ask { fallback_email: false, ..Ask::of(accepted) };
         decide(&found.citizen, &ask, now)
     }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use schemas::ids::{Generation, ServiceId, Timestamp};
 use schemas::records::{
-    Activation, ActivationState, CitizenProfile, Mode, NoticeType, Platform, Preference, Reason,
-    Target,
+    Activation, ActivationState, CitizenProfile, MessageAccepted, Mode, NoticeType, Platform,
+    Preference, Reason, Target,
 };
 use schemas::topics::Channel;
 
@@ -50,6 +50,20 @@ pub struct Ask<'a> {
     pub full_notice: bool,
     /// The sender gave a fallback address and may use it.
     pub fallback_email: bool,
+}
+
+impl<'a> Ask<'a> {
+    /// What an accepted message asks for.
+    #[must_use]
+    pub fn of(accepted: &'a MessageAccepted) -> Self {
+        Self {
+            service_id: &accepted.service_id,
+            special: accepted.special,
+            secure_channels: accepted.secure_channels,
+            full_notice: accepted.full_notice,
+            fallback_email: accepted.fallback_email,
+        }
+    }
 }
 
 /// The answer.
