@@ -1,6 +1,8 @@
 //! A letter as APNs wants it. Source: Apple, "Sending notification requests to APNs" and "Generating
 //! a remote notification".
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use edge::pool::Request;
 use http::uri::PathAndQuery;
@@ -60,7 +62,7 @@ pub(super) fn request(
         (name("apns-expiration"), HeaderValue::from(expiration(letter.deadline, now))),
         (name("apns-collapse-id"), text(tokens.collapse_id(letter.message_id))?),
     ];
-    Some(Request { path, headers, body: body(letter)? })
+    Some(Request { path, headers, body: body(letter)?, stream_within: Duration::MAX })
 }
 
 /// Unix seconds, absolute; never 0, which would mean "do not store".

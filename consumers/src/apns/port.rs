@@ -109,9 +109,10 @@ impl ApnsPort {
 
     async fn ask(&self, letter: &Letter, now: Timestamp) -> Answer {
         let tokens = self.keyring.tokens();
-        let Some(request) = payload::request(letter, &self.topic, tokens, now) else {
+        let Some(mut request) = payload::request(letter, &self.topic, tokens, now) else {
             return Answer::new(AttemptOutcome::AddressGone { since: None }, Reason::BadToken);
         };
+        request.stream_within = self.gate.patience(now);
         let reply = self.pool.send(request).await;
         let Reply::Answer { status, headers, body } = &reply else {
             return without_answer(&reply).unwrap_or_else(|| crate::gate::unsent(None));

@@ -104,7 +104,8 @@ impl FcmPort {
         };
         let json = HeaderValue::from_static("application/json");
         let headers = vec![(header::CONTENT_TYPE, json)];
-        let request = Request { path: self.path.clone(), headers, body };
+        let stream_within = self.gate.patience(now);
+        let request = Request { path: self.path.clone(), headers, body, stream_within };
         let reply = self.pool.send(request).await;
         match &reply {
             Reply::Answer { status, headers, body } => {

@@ -91,6 +91,7 @@ impl GateConfig {
             window_ms: self.guard_window_ms,
             min_count: self.guard_min_count,
             gone_share: share(self.guard_gone_percent),
+            ..GuardConfig::default()
         }
     }
 

@@ -246,6 +246,7 @@ pub fn without_answer(reply: &Reply) -> Option<Answer> {
             // Our own request: sent again it would fare no better.
             Unsent::BadRequest => Answer::new(AttemptOutcome::Refused, Reason::BadRequest),
             Unsent::Down(_)
+            | Unsent::NotOpen
             | Unsent::NoStream
             | Unsent::QueueFull
             | Unsent::Refused

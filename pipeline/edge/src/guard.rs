@@ -17,11 +17,15 @@ pub struct GuardConfig {
     pub min_count: u32,
     /// Trips when the share of dead addresses is *above* this, in `[0, 1]`.
     pub gone_share: f64,
+    /// So many dead addresses without one alive between them trip it whatever the window holds: a
+    /// mix-up kills every token, and the minimum count would be its toll. At one dead token in ten, a
+    /// run of ten is chance once in ten thousand million.
+    pub run: u32,
 }
 
 impl Default for GuardConfig {
     fn default() -> Self {
-        Self { window_ms: 600_000, min_count: 100, gone_share: 0.3 }
+        Self { window_ms: 600_000, min_count: 100, gone_share: 0.3, run: 10 }
     }
 }
 
@@ -46,12 +50,14 @@ pub enum Belief {
 pub struct Guard {
     config: GuardConfig,
     window: Window,
+    /// Dead addresses since the last one that was alive.
+    run: u32,
     tripped: bool,
 }
 
 impl Guard {
     pub fn new(config: GuardConfig) -> Self {
-        Self { config, window: Window::new(config.window_ms), tripped: false }
+        Self { config, window: Window::new(config.window_ms), run: 0, tripped: false }
     }
 
     /// Notes what was said about one address and answers whether a "gone" is believed, this one
@@ -59,6 +65,10 @@ impl Guard {
     /// throttled send does not.
     pub fn note(&mut self, address: Address, now_ms: i64) -> Belief {
         self.window.add(address == Address::Gone, now_ms);
+        self.run = match address {
+            Address::Alive => 0,
+            Address::Gone => self.run.saturating_add(1),
+        };
         self.belief(now_ms)
     }
 
@@ -70,8 +80,9 @@ impl Guard {
             // the guard does not flutter at its threshold. Silence proves nothing.
             self.tripped = seen.events == 0 || seen.share() > self.config.gone_share / 2.0;
         } else {
-            self.tripped =
+            let is_wave =
                 seen.events >= self.config.min_count && seen.share() > self.config.gone_share;
+            self.tripped = is_wave || self.run >= self.config.run;
         }
         if self.tripped { Belief::Disbelieved } else { Belief::Believed }
     }
@@ -83,7 +94,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn guard() -> Guard {
-        Guard::new(GuardConfig { window_ms: 10_000, min_count: 10, gone_share: 0.3 })
+        guard_with(u32::MAX)
+    }
+
+    fn guard_with(run: u32) -> Guard {
+        Guard::new(GuardConfig { window_ms: 10_000, min_count: 10, gone_share: 0.3, run })
     }
 
     fn note_many(guard: &mut Guard, address: Address, count: u32, now_ms: i64) -> Belief {
@@ -135,6 +150,29 @@ mod tests {
         note_many(&mut guard, Address::Gone, 20, 0);
         assert_eq!(note_many(&mut guard, Address::Alive, 80, 0), Belief::Disbelieved);
         assert_eq!(note_many(&mut guard, Address::Alive, 34, 0), Belief::Believed);
+    }
+
+    #[test]
+    fn a_run_of_dead_addresses_trips_it_before_the_minimum_count() {
+        let mut guard = guard_with(4);
+        assert_eq!(note_many(&mut guard, Address::Gone, 3, 0), Belief::Believed);
+        assert_eq!(guard.note(Address::Gone, 0), Belief::Disbelieved);
+    }
+
+    #[test]
+    fn one_address_alive_ends_a_run() {
+        let mut guard = guard_with(4);
+        for _ in 0..2 {
+            assert_eq!(note_many(&mut guard, Address::Gone, 3, 0), Belief::Believed);
+            guard.note(Address::Alive, 0);
+        }
+    }
+
+    #[test]
+    fn a_run_counts_however_long_it_takes() {
+        let mut guard = guard_with(4);
+        let beliefs = (0..4).map(|hour| guard.note(Address::Gone, hour * 3_600_000));
+        assert_eq!(beliefs.last(), Some(Belief::Disbelieved));
     }
 
     proptest! {

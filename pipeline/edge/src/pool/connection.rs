@@ -56,6 +56,8 @@ pub(super) enum Exchange {
     /// Not processed by the peer.
     Replay(Replay),
     NoAnswer(NoAnswer),
+    /// Never put on the wire: the connection had no room for its stream in time.
+    NoRoom,
     /// The request itself cannot be put on the wire.
     BadRequest,
 }
@@ -147,18 +149,22 @@ impl Connection {
         self.answered.load(Ordering::Relaxed)
     }
 
-    /// One request and its answer. The caller holds a lease on a stream.
+    /// One request and its answer. The caller holds a lease on a stream, so it opens at once; should
+    /// it not, not later than `take_by`.
     pub async fn exchange(
         &self,
         head: http::Request<()>,
         body: Bytes,
+        take_by: Instant,
         deadline: Instant,
     ) -> Exchange {
         let Some(mut opener) = self.opener.lock().clone() else {
             return Exchange::Replay(Replay::NeverSent);
         };
-        if let Err(error) = poll_fn(|context| opener.poll_ready(context)).await {
-            return Exchange::Replay(never_sent(&error));
+        match timeout_at(take_by, poll_fn(|context| opener.poll_ready(context))).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return Exchange::Replay(never_sent(&error)),
+            Err(_) => return Exchange::NoRoom,
         }
         let (answer, mut stream) = match opener.send_request(head, body.is_empty()) {
             Ok(opened) => opened,

@@ -23,6 +23,7 @@ mod plain;
 mod slots;
 
 use std::fmt;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -45,6 +46,9 @@ pub struct Request {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// Shared, not copied: a fan-out may give one body to many requests.
     pub body: Bytes,
+    /// A stream must be taken within this time from the call, at the first try and at every replay:
+    /// what the request stands on is too old afterwards. Never longer than the request timeout.
+    pub stream_within: Duration,
 }
 
 /// How a send ended.
@@ -63,7 +67,9 @@ pub enum Reply {
 pub enum Unsent {
     /// No connection is up, and the last attempt to open one failed like this.
     Down(Down),
-    /// No stream became free before the request's time was over.
+    /// No connection was up in the time that the request gave, and none has failed to open yet.
+    NotOpen,
+    /// No stream could be taken in the time that the request gave.
     NoStream,
     /// As many sends wait as may wait.
     QueueFull,
@@ -110,7 +116,7 @@ pub enum NoAnswer {
 #[async_trait]
 pub trait Push: Send + Sync {
     /// Sends one request. Takes as long as the configured request timeout at most, the wait for a
-    /// free stream and replays included. Dropping the future after the request has left cancels
+    /// free stream and replays included; starts within `stream_within` or not at all. Dropping the future after the request has left cancels
     /// the stream: then nobody knows whether it was processed.
     async fn send(&self, request: Request) -> Reply;
 
@@ -153,6 +159,7 @@ mod tests {
             path: PathAndQuery::from_static("/3/device/c0ffee"),
             headers: vec![(http::header::FROM, HeaderValue::from_static("c0ffee"))],
             body: Bytes::from_static(b"c0ffee"),
+            stream_within: Duration::MAX,
         };
         let reply = Reply::Answer {
             status: 400,

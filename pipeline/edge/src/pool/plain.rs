@@ -109,9 +109,17 @@ impl PlainPool {
     async fn lease(
         &self,
         avoid: Option<&Arc<Connection>>,
-        deadline: Instant,
+        take_by: Instant,
     ) -> Result<Lease, Unsent> {
-        timeout_at(deadline, self.slots.acquire(avoid)).await.unwrap_or(Err(Unsent::NoStream))
+        let too_late = || {
+            if self.slots.has_connection() { Unsent::NoStream } else { Unsent::NotOpen }
+        };
+        match timeout_at(take_by, self.slots.acquire(avoid)).await {
+            // A lease that was ready at once is not timed, and a replay may come late.
+            Ok(Ok(_)) if Instant::now() > take_by => Err(Unsent::NoStream),
+            Ok(taken) => taken,
+            Err(_) => Err(too_late()),
+        }
     }
 
     /// True when sending again with another credential makes sense.
@@ -163,11 +171,12 @@ impl PlainPool {
 impl Push for PlainPool {
     async fn send(&self, request: Request) -> Reply {
         let unsent = |why| Reply::Unsent { why };
-        let deadline = Instant::now() + self.config.request_timeout;
+        let (called, whole) = (Instant::now(), self.config.request_timeout);
+        let (deadline, take_by) = (called + whole, called + whole.min(request.stream_within));
         let (mut replays, mut renewals) = (0, 0);
         let mut avoid = None;
         loop {
-            let lease = match self.lease(avoid.as_ref(), deadline).await {
+            let lease = match self.lease(avoid.as_ref(), take_by).await {
                 Ok(lease) => lease,
                 Err(why) => return unsent(why),
             };
@@ -181,7 +190,8 @@ impl Push for PlainPool {
             };
             let head = self.head(&request, authorization.clone());
             let connection = lease.connection.clone();
-            let exchange = connection.exchange(head, request.body.clone(), deadline).await;
+            let body = request.body.clone();
+            let exchange = connection.exchange(head, body, take_by, deadline).await;
             drop(lease);
             match exchange {
                 Exchange::Answer { status, headers, body } => {
@@ -205,6 +215,7 @@ impl Push for PlainPool {
                     avoid = Some(connection);
                 }
                 Exchange::NoAnswer(why) => return self.no_answer(why),
+                Exchange::NoRoom => return unsent(Unsent::NoStream),
                 Exchange::BadRequest => return unsent(Unsent::BadRequest),
             }
         }

@@ -171,6 +171,11 @@ impl Slots {
         let _ = self.open.subscribe().wait_for(|open| *open == 0).await;
     }
 
+    /// Whether any connection may be given out, were it not for its streams.
+    pub fn has_connection(&self) -> bool {
+        !self.state.lock().live.is_empty()
+    }
+
     pub fn free(&self) -> usize {
         free(&self.state.lock(), self.in_flight_cap)
     }

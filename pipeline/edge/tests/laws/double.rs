@@ -207,6 +207,7 @@ pub fn request(body: &'static str) -> Request {
         path: "/3/device/00".parse().unwrap(),
         headers: Vec::new(),
         body: Bytes::from_static(body.as_bytes()),
+        stream_within: Duration::MAX,
     }
 }
 

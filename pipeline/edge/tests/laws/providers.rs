@@ -86,6 +86,7 @@ fn alert(apns: &Apns, token: &str) -> Request {
             header("apns-priority", "10"),
         ],
         body: Bytes::from_static(br#"{"aps":{"alert":{"title":"a","body":"b"}}}"#),
+        stream_within: Duration::MAX,
     }
 }
 
@@ -249,6 +250,7 @@ fn notification(fcm: &Fcm, device: u32) -> Request {
         path: format!("/v1/projects/{}/messages:send", fcm.project_id).parse().unwrap(),
         headers: vec![json],
         body: body.into(),
+        stream_within: Duration::MAX,
     }
 }
 

@@ -122,7 +122,8 @@ async fn path_headers_and_body_arrive_exactly() {
         .collect();
     let body = Bytes::from("x".repeat(4_096));
     let path = "/3/device/00ff?x=1".parse().unwrap();
-    let reply = pool.send(Request { path, headers: headers.clone(), body: body.clone() }).await;
+    let sent = Request { path, headers: headers.clone(), body: body.clone(), ..request("") };
+    let reply = pool.send(sent).await;
     assert!(matches!(reply, Reply::Answer { status: 200, .. }), "{reply:?}");
     let (parts, arrived) = received.recv().await.unwrap();
     assert_eq!(parts.method, http::Method::POST);

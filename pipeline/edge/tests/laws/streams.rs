@@ -1,12 +1,13 @@
 //! How many streams are used, on which connection, and who waits.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use edge::pool::{Push, Reply, Unsent};
+use edge::pool::{PlainPool, Push, Reply, Request, Unsent};
 use futures::future::join_all;
 
-use crate::double::{Do, Server, answer, request, until};
+use crate::double::{Do, Identity, Server, answer, config, request, until, wiring};
+use crate::frames::REFUSED_STREAM;
 
 #[tokio::test]
 async fn one_stream_is_used_until_the_peer_allows_more_and_then_more_are() {
@@ -133,6 +134,68 @@ async fn who_waits_too_long_for_a_stream_was_not_sent() {
     pool.send(request("{}")).await;
     let reply = pool.send(request("{}")).await;
     assert!(matches!(reply, Reply::Unsent { why: Unsent::NoStream }), "{reply:?}");
+}
+
+/// A request that may start within 50 ms only, and the moment after which it may not.
+fn hasty() -> (Request, impl Fn() -> bool) {
+    let (within, called) = (Duration::from_millis(50), Instant::now());
+    (Request { stream_within: within, ..request("{}") }, move || called.elapsed() > within)
+}
+
+#[tokio::test]
+async fn who_has_no_stream_in_its_own_time_was_never_sent() {
+    let server = Server::scripted(vec![Do::MaxStreams(1)], |_| vec![]);
+    let pool = Arc::new(server.pool(|_| {}));
+    let first = tokio::spawn({
+        let pool = pool.clone();
+        async move { pool.send(request("{}")).await }
+    });
+    server.until(|seen| seen.requests == 1).await;
+    let (request, _) = hasty();
+    let reply = pool.send(request).await;
+    assert!(matches!(reply, Reply::Unsent { why: Unsent::NoStream }), "{reply:?}");
+    server.order(0, Do::Answer(1, 200, ""));
+    assert!(matches!(first.await.unwrap(), Reply::Answer { status: 200, .. }));
+    assert_eq!(answer_of_the_next(&server, &pool).await, 200);
+    assert_eq!(server.seen().requests, 2, "the one given back never arrived");
+}
+
+async fn answer_of_the_next(server: &Server, pool: &PlainPool) -> u16 {
+    let (answered, ()) = tokio::join!(answer(pool, "{}"), async {
+        let seen = server.until(|seen| seen.requests >= 2).await;
+        let stream = u32::try_from(seen.requests).unwrap() * 2 - 1;
+        server.order(0, Do::Answer(stream, 200, ""));
+    });
+    answered.0
+}
+
+#[tokio::test]
+async fn a_replay_is_a_start_and_is_not_made_too_late() {
+    let server = Server::scripted(vec![Do::MaxStreams(5)], |_| vec![]);
+    let pool = Arc::new(server.pool(|_| {}));
+    until(|| pool.free_streams() == 5).await;
+    let (request, is_late) = hasty();
+    let send = tokio::spawn({
+        let pool = pool.clone();
+        async move { pool.send(request).await }
+    });
+    server.until(|seen| seen.requests == 1).await;
+    until(is_late).await;
+    server.order(0, Do::Reset(1, REFUSED_STREAM));
+    let reply = send.await.unwrap();
+    assert!(matches!(reply, Reply::Unsent { why: Unsent::NoStream }), "{reply:?}");
+    assert_eq!((server.seen().requests, pool.snapshot().replays_total.refused_stream), (1, 1));
+}
+
+#[tokio::test]
+async fn while_no_connection_is_up_nothing_is_sent_and_it_says_so() {
+    // Connects, and never shakes hands.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let identity = Identity::new(&[b"h2"]);
+    let config = config(listener.local_addr().unwrap().port());
+    let pool = PlainPool::open(config, wiring(&identity.ca_pem)).unwrap();
+    let reply = pool.send(hasty().0).await;
+    assert!(matches!(reply, Reply::Unsent { why: Unsent::NotOpen }), "{reply:?}");
 }
 
 #[tokio::test]
