@@ -3,3 +3,4 @@
 pub mod citizens;
 pub mod http;
 pub mod ingest;
+pub mod redrive;

@@ -17,17 +17,18 @@ pub struct Events<'a> {
     message_id: MessageId,
     service_id: ServiceId,
     batch: Option<BatchRow>,
-    epoch: i32,
+    pub epoch: i32,
     pub next_sequence: i32,
     pub attempt: i32,
     pub records: Vec<Outgoing>,
 }
 
-/// The events of an accepted message, from `next_sequence` on.
+/// The events of an accepted message: epoch and sequence go on from where its record's headers stand;
+/// `first` is the sequence of a record whose headers do not say.
 #[must_use]
 pub fn of_message<'a>(
     accepted: &MessageAccepted,
-    next_sequence: i32,
+    first: i32,
     headers: &'a Headers,
     codec: &'a Codec,
 ) -> Events<'a> {
@@ -37,8 +38,8 @@ pub fn of_message<'a>(
         message_id: accepted.message_id,
         service_id: accepted.service_id.clone(),
         batch: accepted.batch.clone(),
-        epoch: 0,
-        next_sequence,
+        epoch: headers.epoch.unwrap_or(0),
+        next_sequence: headers.next_sequence.unwrap_or(first),
         attempt: 0,
         records: Vec::new(),
     }

@@ -49,7 +49,8 @@ impl ConsentStage {
                 Ok(Outcome::Forward(events.records))
             }
             Consent::FallbackEmail => {
-                let story = fallback_story(accepted, world);
+                let from = (events.epoch, events.next_sequence);
+                let story = fallback_story(accepted, from, world);
                 let record = attempt_record(&story, Channel::Email, &received.headers, world);
                 events.records.push(record);
                 Ok(Outcome::Forward(events.records))
@@ -63,7 +64,9 @@ impl ConsentStage {
                     targets: permission.targets,
                     consent_version: permission.version,
                 };
-                events.records.push(permitted_record(&permitted, &received.headers, world));
+                let from = (events.epoch, events.next_sequence);
+                let record = permitted_record(&permitted, &received.headers, from, world);
+                events.records.push(record);
                 Ok(Outcome::Forward(events.records))
             }
         }
@@ -76,7 +79,12 @@ impl ConsentStage {
 
 type Verdict = Result<Outcome, Fault>;
 
-fn permitted_record(permitted: &MessagePermitted, headers: &Headers, world: &World) -> Outgoing {
+fn permitted_record(
+    permitted: &MessagePermitted,
+    headers: &Headers,
+    (epoch, next_sequence): (i32, i32),
+    world: &World,
+) -> Outgoing {
     let accepted = &permitted.accepted;
     let citizen = accepted.citizen.to_string().into_bytes();
     Outgoing {
@@ -86,12 +94,12 @@ fn permitted_record(permitted: &MessagePermitted, headers: &Headers, world: &Wor
         value: Some(world.codec.encode(permitted)),
         headers: Headers {
             traceparent: headers.traceparent.clone(),
-            ce_id: Some(format!("{}-0-p", accepted.message_id)),
+            ce_id: Some(format!("{}-{epoch}-p", accepted.message_id)),
             ce_type: Some("it.staffetta.message.permitted".to_owned()),
             message_id: Some(accepted.message_id),
             service_id: Some(accepted.service_id.clone()),
-            epoch: Some(0),
-            next_sequence: Some(1),
+            epoch: Some(epoch),
+            next_sequence: Some(next_sequence),
             accepted_at: Some(accepted.accepted_at),
             ..Headers::default()
         },
@@ -99,7 +107,11 @@ fn permitted_record(permitted: &MessagePermitted, headers: &Headers, world: &Wor
 }
 
 /// The story of a message that is mailed whole to somebody not on board.
-fn fallback_story(accepted: &MessageAccepted, world: &World) -> Story {
+fn fallback_story(
+    accepted: &MessageAccepted,
+    (epoch, next_sequence): (i32, i32),
+    world: &World,
+) -> Story {
     let fifteen_minutes = world.scaled(Duration::from_secs(900));
     Story {
         message_id: accepted.message_id,
@@ -125,8 +137,8 @@ fn fallback_story(accepted: &MessageAccepted, world: &World) -> Story {
         }],
         attempts: Vec::new(),
         tries: 0,
-        epoch: 0,
-        next_sequence: 1,
+        epoch,
+        next_sequence,
         finished: false,
         wrapped_key: accepted.sealed.wrapped_key.clone(),
         notice: accepted.notice.clone(),
@@ -161,7 +173,10 @@ impl Stage for ConsentStage {
         let looked_up = batch.iter().zip(found).zip(first);
         looked_up
             .map(|((received, found), first)| {
-                if first == received.position {
+                // A redriven record is no duplicate of its message's first: it was written once, in
+                // one transaction with the end of its dead letter.
+                let redriven = received.headers.epoch.unwrap_or(0) > 0;
+                if redriven || first == received.position {
                     self.decide(received, &found, world)
                 } else {
                     Ok(Outcome::Done { why: Reason::Duplicate })

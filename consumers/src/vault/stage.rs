@@ -156,7 +156,8 @@ impl VaultStage {
         events.say(Status::Stored, Reason::None, now);
         let mut also = vec![stored_record(received, &stowed, object, world)];
         also.append(&mut events.records);
-        let story = story(&received.value, &stowed.permission, events.next_sequence, world);
+        let from = (events.epoch, events.next_sequence);
+        let story = story(&received.value, &stowed.permission, from, world);
         let headers = Headers { cause: None, ..received.headers.clone() };
         let consent = Consent::Permitted(stowed.permission);
         let here = Channel::Apns;
@@ -207,7 +208,7 @@ fn stored_record(
 fn story(
     permitted: &MessagePermitted,
     permission: &Permission,
-    next_sequence: i32,
+    (epoch, next_sequence): (i32, i32),
     world: &World,
 ) -> Story {
     let accepted = &permitted.accepted;
@@ -237,7 +238,7 @@ fn story(
         targets: targets.collect(),
         attempts: Vec::new(),
         tries: 0,
-        epoch: 0,
+        epoch,
         next_sequence,
         finished: false,
         wrapped_key: accepted.sealed.wrapped_key.clone(),

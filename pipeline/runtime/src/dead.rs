@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use schemas::codec::Codec;
-use schemas::headers::Headers;
+use schemas::headers::{Headers, RawHeaders};
 use schemas::ids::Timestamp;
 use schemas::records::{DeadLetter, MessageStatus, Reason, Sealed, Status};
 use schemas::topics::Topic;
@@ -93,7 +93,37 @@ pub fn status_record(status: &MessageStatus, cause: &Headers, codec: &Codec) -> 
     }
 }
 
-/// Key, headers and value as length-prefixed bytes: what a redrive reads back.
+/// A record as it was before it was set aside.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Original {
+    pub key: Vec<u8>,
+    pub value: Vec<u8>,
+    pub headers: RawHeaders,
+}
+
+/// Reads back what [`letter`] sealed: key, value, then name and value of each header, every part with
+/// its length before it (4 bytes, big-endian). Absent where the bytes do not follow that form.
+#[must_use]
+pub fn original(bytes: &[u8]) -> Option<Original> {
+    let mut rest = bytes;
+    let mut take = || {
+        let (length, after) = rest.split_first_chunk::<4>()?;
+        let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+        let (part, after) = after.split_at_checked(length)?;
+        rest = after;
+        Some(part.to_vec())
+    };
+    let (key, value) = (take()?, take()?);
+    let mut parts = std::iter::from_fn(take);
+    let mut headers = RawHeaders::new();
+    while let Some(name) = parts.next() {
+        headers.push((String::from_utf8(name).ok()?, parts.next()?));
+    }
+    drop(parts);
+    rest.is_empty().then_some(Original { key, value, headers })
+}
+
+/// Key, value and headers as length-prefixed bytes: what a redrive reads back.
 fn flatten(record: &Incoming) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut put = |part: &[u8]| {
@@ -107,4 +137,38 @@ fn flatten(record: &Incoming) -> Vec<u8> {
         put(value);
     }
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::{Position, TopicPartition};
+
+    fn record() -> Incoming {
+        let at = TopicPartition { topic: Topic::Status, partition: 0 };
+        Incoming {
+            position: Position { at, offset: 7 },
+            appended_at: Timestamp(0),
+            key: b"key".to_vec(),
+            value: Some(b"value".to_vec()),
+            headers: vec![("epoch".into(), b"1".to_vec()), ("cause".into(), Vec::new())],
+        }
+    }
+
+    #[test]
+    fn what_is_set_aside_reads_back_as_it_was() {
+        let read = original(&flatten(&record())).expect("own bytes");
+        assert!(read.key == b"key" && read.value == b"value");
+        assert_eq!(read.headers, record().headers);
+    }
+
+    #[test]
+    fn a_letter_cut_anywhere_between_its_parts_is_none_or_loses_whole_headers_only() {
+        let whole = flatten(&record());
+        for length in 0..whole.len() {
+            if let Some(read) = original(&whole[..length]) {
+                assert!(read.value == b"value" && read.headers.len() < record().headers.len());
+            }
+        }
+    }
 }
