@@ -148,6 +148,7 @@ records! {
     r::Device => "citizen_device" ["v1"],
     r::DeviceDeath => "citizen_device_death" ["v1"],
     r::CitizenErased => "citizen_erased" ["v1"],
+    r::MailboxValidation => "mailbox_validation" ["v1"],
     r::ServiceRecord => "service" ["v1"],
     r::TransitKeyRecord => "key_transit" ["v1"],
     r::DeadLetter => "dead_letter" ["v1"],

@@ -34,6 +34,7 @@ macro_rules! of_each {
         $law::<Device>($($argument),*);
         $law::<DeviceDeath>($($argument),*);
         $law::<CitizenErased>($($argument),*);
+        $law::<MailboxValidation>($($argument),*);
         $law::<ServiceRecord>($($argument),*);
         $law::<TransitKeyRecord>($($argument),*);
         $law::<DeadLetter>($($argument),*);

@@ -5,6 +5,7 @@
 pub mod admit;
 pub mod consent;
 pub mod contract;
+pub mod mailbox;
 pub mod next_step;
 pub mod outcome;
 pub mod retry;

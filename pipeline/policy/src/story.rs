@@ -23,7 +23,7 @@ pub struct Dice {
 }
 
 impl Dice {
-    fn later(&self, wait: Duration) -> Timestamp {
+    pub(crate) fn later(&self, wait: Duration) -> Timestamp {
         self.now.plus(wait.div_f64(self.time_scale))
     }
 }

@@ -46,6 +46,7 @@ pub fn lane_of(topic: Topic) -> Lane {
         | Topic::Device
         | Topic::DeviceDeath
         | Topic::Erased
+        | Topic::Validation
         | Topic::Service
         | Topic::TransitKey
         | Topic::DeadLetter

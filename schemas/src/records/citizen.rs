@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::Sealed;
-use crate::ids::{Generation, Pseudonym, ServiceId, Timestamp};
+use crate::ids::{Generation, MessageId, Pseudonym, ServiceId, Timestamp};
 
 /// How preferences are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -153,4 +153,21 @@ pub struct CitizenErased {
     pub citizen: Pseudonym,
     pub generation: Generation,
     pub at: Timestamp,
+}
+
+/// A citizen asks for the link that validates an address. No compacted fact but work, which travels
+/// in `mailbox.validation` and `delay.*`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MailboxValidation {
+    /// Names the mail: its `Message-ID` and return path are made of it. No message bears it.
+    pub id: MessageId,
+    pub citizen: Pseudonym,
+    pub generation: Generation,
+    /// The address as the profile holds it, byte for byte: other bytes are another address.
+    pub email: Sealed,
+    pub asked_at: Timestamp,
+    /// Not sent after this.
+    pub until: Timestamp,
+    /// Sends that left.
+    pub tries: i32,
 }

@@ -8,7 +8,7 @@ mod story;
 
 pub use citizen::{
     Activation, ActivationState, CitizenErased, CitizenKeyRecord, CitizenProfile, Device,
-    DeviceDeath, Mode, NoticeType, Platform, Preference, Unsubscribe, Version64,
+    DeviceDeath, MailboxValidation, Mode, NoticeType, Platform, Preference, Unsubscribe, Version64,
 };
 pub use message::{
     BatchRow, MessageAccepted, MessagePermitted, MessageStored, SealedContent, Target,

@@ -319,6 +319,24 @@ impl Sample for CitizenErased {
     }
 }
 
+impl Sample for MailboxValidation {
+    fn full() -> Self {
+        Self {
+            id: id(),
+            citizen: CITIZEN,
+            generation: GENERATION,
+            email: bytes(6),
+            asked_at: AT,
+            until: LATER,
+            tries: 2,
+        }
+    }
+
+    fn sparse() -> Self {
+        Self { email: Sealed(Vec::new()), tries: 0, ..Self::full() }
+    }
+}
+
 impl Sample for ServiceRecord {
     fn full() -> Self {
         Self { service_id: service(), document: "{\"name\":\"Anagrafe\"}".into(), updated_at: AT }
