@@ -3,6 +3,7 @@
 //! Knows no rule of the product.
 
 pub mod dead;
+pub mod dead_limit;
 pub mod delay;
 pub mod embedded;
 pub mod kafka;

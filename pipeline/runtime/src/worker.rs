@@ -14,6 +14,7 @@ use schemas::ids::Timestamp;
 use schemas::records::Reason;
 
 use crate::dead::{self, SealBytes};
+use crate::dead_limit::{DeadLimit, DeadLimits, Leave};
 use crate::delay;
 use crate::ledger::{Finished, Ledger};
 use crate::log::{CommitError, Incoming, LogError, Member, Outgoing, TopicPartition, Transaction};
@@ -41,6 +42,8 @@ pub struct Limits {
     pub idle: Duration,
     /// A record that meets an unknown registry id waits this long.
     pub unknown_id_wait: Duration,
+    /// When too many of its records are set aside for the fault to be theirs.
+    pub dead: DeadLimits,
 }
 
 impl Default for Limits {
@@ -54,6 +57,7 @@ impl Default for Limits {
             cadence: Duration::from_millis(20),
             idle: Duration::from_millis(20),
             unknown_id_wait: Duration::from_secs(5),
+            dead: DeadLimits::default(),
         }
     }
 }
@@ -84,6 +88,7 @@ pub struct Worker<S: Stage> {
     last_commit: Timestamp,
     last_report: Timestamp,
     paused: BTreeSet<TopicPartition>,
+    dead_limit: DeadLimit,
     /// Taking has ended: what is in hand is finished and committed, nothing more is polled.
     draining: bool,
 }
@@ -100,6 +105,7 @@ impl<S: Stage> Worker<S> {
     ) -> Self {
         let answers = sync_channel(limits.batches.max(1));
         let now = world.now();
+        let dead_limit = DeadLimit::new(limits.dead.clone(), now);
         Self {
             stage,
             lane,
@@ -114,6 +120,7 @@ impl<S: Stage> Worker<S> {
             last_commit: Timestamp(0),
             last_report: now,
             paused: BTreeSet::new(),
+            dead_limit,
             draining: false,
         }
     }
@@ -122,6 +129,16 @@ impl<S: Stage> Worker<S> {
     #[must_use]
     pub fn in_hand(&self) -> usize {
         self.ledger.in_hand()
+    }
+
+    /// When a step has something to do although nothing arrives: a commit, or a record that was put
+    /// back. Absent: not before an answer or a record comes.
+    #[must_use]
+    pub fn due_at(&self) -> Option<Timestamp> {
+        let commit = self.ledger.has_prefix().then(|| self.last_commit.plus(self.limits.cadence));
+        // Without a free batch, the next answer comes first.
+        let free = self.handling < self.limits.batches;
+        commit.into_iter().chain(self.ledger.next_due().filter(|_| free)).min()
     }
 
     /// One turn: gather answers, commit if due, take more, hand out. `wait` bounds the blocking;
@@ -195,7 +212,7 @@ impl<S: Stage> Worker<S> {
 
     /// The records that an outcome stands for.
     fn realise(
-        &self,
+        &mut self,
         record: &Incoming,
         outcome: Outcome,
         now: Timestamp,
@@ -207,14 +224,36 @@ impl<S: Stage> Worker<S> {
                 ("postpone", why, also)
             }
             Outcome::DeadLetter { why, mut also } => {
+                self.may_set_aside(now)?;
                 also.push(self.letter(record, why, now)?);
                 ("dead_letter", why, also)
             }
             Outcome::Done { why } => ("done", why, Vec::new()),
         };
+        if word != "dead_letter" {
+            self.dead_limit.other(now);
+        }
         let labels = [self.stage.name(), self.lane, word, why.name()];
         self.metrics.records_out.with_label_values(&labels).inc();
         Ok(outputs)
+    }
+
+    /// Too many letters are no longer the records' fault: they are held, and somebody is told.
+    fn may_set_aside(&mut self, now: Timestamp) -> Result<(), Fault> {
+        let leave = self.dead_limit.letter(now);
+        if leave == Leave::Tripped {
+            tracing::error!(
+                stage = self.stage.name(),
+                lane = self.lane,
+                "too many records would be set aside: the stage holds them. See `staffetta redrive \
+                 list` for their cause; mend or go back to the version before"
+            );
+        }
+        if leave == Leave::Granted {
+            return Ok(());
+        }
+        let retry_at = now.plus(self.limits.unknown_id_wait);
+        Err(Fault { why: Reason::DeadLetterLimit, retry_at })
     }
 
     fn letter(&self, record: &Incoming, why: Reason, now: Timestamp) -> Result<Outgoing, Fault> {

@@ -132,6 +132,10 @@ words! {
         RetryLater => "retry_later",
         FallbackLater => "fallback_later",
         ProviderOpen => "provider_open",
+        AnswerLater => "answer_later",
+        // a send that has not started: what it stands on grew old, or its edge has no place
+        FactsOld => "facts_old",
+        NoPlace => "no_place",
         ViewNotReady => "view_not_ready",
         NotDue => "not_due",
         Held => "held",
@@ -173,6 +177,7 @@ words! {
         StoreDown => "store_down",
         DirectoryDown => "directory_down",
         Moved => "moved",
+        DeadLetterLimit => "dead_letter_limit",
     } else Other
 }
 
