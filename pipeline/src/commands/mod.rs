@@ -5,6 +5,7 @@
 
 mod citizens;
 mod keys;
+mod redrive;
 pub(crate) mod services;
 mod topics;
 mod why;
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
+use schemas::ids::MessageId;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{self, Settings};
@@ -33,8 +35,11 @@ pub struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   staffetta run                          everything in one process, as configured
-  staffetta run --stages consent,vault   two stages only
+  staffetta run --stages consent,vault   two stages only, where the log is Kafka
+  staffetta config check --stages ingest whether a process of that one stage would start
   staffetta topics apply                 create topics, write first offsets
+  staffetta redrive list --cause undecodable
+  staffetta redrive resend --stage vault --older-than 15m --dry-run
   staffetta why 01JNDKQJM0THQ3F7T59F27VNZ4
   STAFFETTA_LOG__KIND=kafka STAFFETTA_LOG__BOOTSTRAP=127.0.0.1:9092 staffetta run
 
@@ -44,8 +49,8 @@ Exit codes: 0 done, 1 failed, 2 wrong command line or configuration, 3 ran but d
 enum Command {
     /// Runs all stages and doors, or those named, until SIGTERM or Ctrl-C; then drains.
     Run {
-        /// Some of: consent, vault, apns, fcm, email, delay, directory, status, ingest.
-        #[arg(long, value_delimiter = ',')]
+        /// Only these. The embedded log serves one process, which must run them all.
+        #[arg(long, value_delimiter = ',', value_parser = topology::WORDS)]
         stages: Vec<String>,
     },
     /// Runs the sender and citizen APIs with the views that they need.
@@ -75,9 +80,15 @@ enum Command {
         #[command(subcommand)]
         what: ConfigCommand,
     },
+    /// Dead letters: sees them, sends them again, ends them.
+    Redrive {
+        #[command(subcommand)]
+        what: redrive::Redrive,
+    },
     /// What became of a message, step by step, from the log alone.
     Why {
-        message_id: String,
+        message_id: MessageId,
+        /// One JSON object an event.
         #[arg(long)]
         json: bool,
     },
@@ -94,7 +105,11 @@ enum Command {
 #[derive(Debug, Subcommand)]
 enum ConfigCommand {
     /// Exits 2 and names every fault, or says that all is well.
-    Check,
+    Check {
+        /// As a process with `run --stages` of these would be checked; all of them where not given.
+        #[arg(long, value_delimiter = ',', value_parser = topology::WORDS)]
+        stages: Vec<String>,
+    },
     /// The commented defaults: every key there is.
     Show,
 }
@@ -128,16 +143,7 @@ pub(crate) fn print(text: &str) {
 fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
     let settings = || config::load(cli.config.as_deref(), std::env::vars());
     match cli.command {
-        Command::Run { stages } => {
-            for word in &stages {
-                anyhow::ensure!(
-                    topology::WORDS.contains(&word.as_str()),
-                    "--stages: {word:?} is none of {}",
-                    topology::WORDS.join(", ")
-                );
-            }
-            serve(settings()?, stages)?;
-        }
+        Command::Run { stages } => serve(settings()?, stages)?,
         Command::Ingest => {
             serve(settings()?, ["ingest", "directory", "status"].map(str::to_owned).to_vec())?;
         }
@@ -145,12 +151,13 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Services { what } => services::run(&what, &settings()?)?,
         Command::Citizens { what } => citizens::run(&what, &settings()?)?,
         Command::Keys { what } => keys::run(&what, &settings()?)?,
-        Command::Config { what: ConfigCommand::Check } => {
-            settings()?;
+        Command::Config { what: ConfigCommand::Check { stages } } => {
+            settings()?.check_stages(&stages)?;
             print("the configuration is valid");
         }
         Command::Config { what: ConfigCommand::Show } => print(config::DEFAULTS),
-        Command::Why { message_id, json } => why::run(&message_id, json, &settings()?)?,
+        Command::Redrive { what } => redrive::run(&what, &settings()?)?,
+        Command::Why { message_id, json } => why::run(message_id, json, &settings()?)?,
         #[cfg(feature = "simulators")]
         Command::Demo(options) => return crate::demo::run(&options),
         #[cfg(feature = "simulators")]
@@ -168,6 +175,7 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
 }
 
 fn serve(settings: Settings, stages: Vec<String>) -> anyhow::Result<()> {
+    settings.check_stages(&stages)?;
     logging(&settings.operations.log_format, &settings.operations.log_filter);
     executor()?.block_on(async {
         let plant = plant::start(settings, &stages).await?;

@@ -17,8 +17,7 @@ use crate::logs;
 ///
 /// # Errors
 /// No such message in the log; the log's own.
-pub fn run(message_id: &str, json: bool, settings: &Settings) -> anyhow::Result<()> {
-    let id: MessageId = message_id.parse()?;
+pub fn run(id: MessageId, json: bool, settings: &Settings) -> anyhow::Result<()> {
     let executor = executor()?;
     let codec = Codec::with_registry_ids(settings.registry_ids.clone());
     let world = World::real(executor.handle().clone(), codec, settings.time_scale);

@@ -5,6 +5,8 @@ use super::{BadConfig, bad};
 const PREFIX: &str = "STAFFETTA_";
 /// Not configuration: these belong to the test suite.
 const TESTS: &str = "STAFFETTA_TEST_";
+/// Not configuration either: the file that holds it, a folder of `xtask`, and what `send` is let in with.
+const OTHERS: [&str; 3] = ["config", "cache", "api_key"];
 
 pub(super) fn apply(
     table: &mut toml::Table,
@@ -15,7 +17,7 @@ pub(super) fn apply(
             continue;
         };
         let path = path.to_lowercase();
-        if path == "config" || path == "cache" {
+        if OTHERS.contains(&path.as_str()) {
             continue;
         }
         let mut slot: Option<&mut toml::Value> = None;

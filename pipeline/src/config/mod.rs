@@ -3,6 +3,7 @@
 //! All of it is checked before any port opens. A fault names the key, what is wrong and the fix.
 
 mod environment;
+mod roles;
 mod settings;
 
 use std::path::Path;

@@ -9,6 +9,7 @@ use consumers::email::EmailConfig;
 use consumers::fcm::FcmConfig;
 use consumers::vault::StoreConfig;
 use producers::ingest::IngestConfig;
+use runtime::dead_limit::DeadLimits;
 use runtime::worker::Limits;
 use serde::Deserialize;
 
@@ -103,6 +104,8 @@ pub struct WorkerSettings {
     pub transaction: usize,
     pub cadence_ms: u64,
     pub grace_ms: u64,
+    pub dead_letter_min_count: u32,
+    pub dead_letter_percent: u32,
 }
 
 impl WorkerSettings {
@@ -114,6 +117,11 @@ impl WorkerSettings {
             window: self.window,
             transaction: self.transaction,
             cadence: Duration::from_millis(self.cadence_ms),
+            dead: DeadLimits {
+                min_count: self.dead_letter_min_count,
+                percent: self.dead_letter_percent,
+                ..DeadLimits::default()
+            },
             ..Limits::default()
         }
     }
