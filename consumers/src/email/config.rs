@@ -40,6 +40,11 @@ pub struct EmailConfig {
     pub link: String,
     /// Where the citizen API is seen from outside, up to the token: `https://…/unsubscribe`.
     pub unsubscribe_url: String,
+    /// Where the page that validates an address is seen from outside, up to the token:
+    /// `https://…/mailbox`. Empty: validation mails wait in their topic.
+    pub validation_url: String,
+    /// How long its link works; 2 or more.
+    pub validation_life_hours: u64,
     /// Bounces go to `b+<token>@` this domain.
     pub bounce_domain: String,
     pub dkim: DkimConfig,
@@ -85,6 +90,8 @@ impl Default for EmailConfig {
             reply_to: String::new(),
             link: String::new(),
             unsubscribe_url: String::new(),
+            validation_url: String::new(),
+            validation_life_hours: 24,
             bounce_domain: String::new(),
             dkim: DkimConfig::default(),
             dkim_second: DkimConfig::default(),

@@ -5,13 +5,14 @@ use std::time::{Duration, SystemTime};
 use lettre::Address;
 use lettre::message::header::{Date, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, Message, MultiPart};
-use schemas::ids::Timestamp;
+use schemas::ids::{MessageId, Timestamp};
 use sealing::Tokens;
 
 use super::config::EmailConfig;
 use super::dialogue::Envelope;
 use super::dkim::Signer;
 use super::template::{self, Written};
+use super::validation::ValidationLetter;
 use crate::channel::{Letter, Words};
 use crate::gate::{EdgeError, Keys};
 use crate::wording::Language;
@@ -22,6 +23,8 @@ pub(super) struct Stationery {
     reply_to: Option<Mailbox>,
     link: String,
     unsubscribe_url: String,
+    validation_url: String,
+    validation_life_hours: u64,
     bounce_domain: String,
     signers: Vec<Signer>,
 }
@@ -30,6 +33,14 @@ pub(super) struct Stationery {
 pub(super) struct Mail {
     pub envelope: Envelope,
     pub text: Vec<u8>,
+}
+
+/// What differs from mail to mail, beside its words.
+struct Sheet<'a> {
+    id: MessageId,
+    address: &'a str,
+    language: Language,
+    unsubscribe: Option<&'a str>,
 }
 
 /// The letter's address is none that a mail can be sent to.
@@ -47,7 +58,14 @@ impl Stationery {
         } else {
             Some(mailbox("reply_to", &config.reply_to)?)
         };
-        for (key, url) in [("link", &config.link), ("unsubscribe_url", &config.unsubscribe_url)] {
+        let mut urls = vec![("link", &config.link), ("unsubscribe_url", &config.unsubscribe_url)];
+        if !config.validation_url.is_empty() {
+            urls.push(("validation_url", &config.validation_url));
+        }
+        if config.validation_life_hours < 2 {
+            return Err(keys.bad("validation_life_hours", "is below 2"));
+        }
+        for (key, url) in urls {
             let is_plain =
                 url.bytes().all(|byte| byte.is_ascii_graphic() && !b"<>\"".contains(&byte));
             if !url.starts_with("https://") || !is_plain {
@@ -67,6 +85,8 @@ impl Stationery {
             reply_to,
             link: config.link.clone(),
             unsubscribe_url: config.unsubscribe_url.trim_end_matches('/').to_owned(),
+            validation_url: config.validation_url.trim_end_matches('/').to_owned(),
+            validation_life_hours: config.validation_life_hours,
             bounce_domain: domain.clone(),
             signers: first.into_iter().chain(second).collect(),
         })
@@ -76,9 +96,14 @@ impl Stationery {
         !self.signers.is_empty()
     }
 
-    /// `Message-ID` of the one mail about this message to this address.
-    pub(super) fn message_id(&self, letter: &Letter, tokens: &Tokens) -> String {
-        tokens.message_id_header(letter.message_id, &letter.address, self.from.email.domain())
+    /// Whether it is known where a validation's link leads.
+    pub(super) fn writes_validations(&self) -> bool {
+        !self.validation_url.is_empty()
+    }
+
+    /// `Message-ID` of the one mail under this id to this address.
+    pub(super) fn message_id(&self, id: MessageId, address: &str, tokens: &Tokens) -> String {
+        tokens.message_id_header(id, address, self.from.email.domain())
     }
 
     pub(super) fn mail(
@@ -87,28 +112,61 @@ impl Stationery {
         tokens: &Tokens,
         now: Timestamp,
     ) -> Result<Mail, BadAddress> {
-        let to = address(&letter.address)?;
         let token = tokens.unsubscribe(letter.citizen, &letter.service_id);
         let unsubscribe = format!("{}/{token}", self.unsubscribe_url);
         let language = Language::of(&letter.language);
-        let Written { subject, text, html } = match &letter.words {
+        let written = match &letter.words {
             Words::Message(content) => template::message(content, language, &unsubscribe),
             // Whoever is on board reads the message in the inbox, whatever may be said of it.
             Words::Anonymous | Words::Full(_) => {
                 template::notice(language, &self.link, &unsubscribe)
             }
         };
-        let bounce = tokens.bounce(letter.message_id);
+        let unsubscribe = Some(unsubscribe.as_str());
+        let sheet =
+            Sheet { id: letter.message_id, address: &letter.address, language, unsubscribe };
+        self.finished(&sheet, written, tokens, now)
+    }
+
+    /// The citizen asked for it themselves, so there is nothing to unsubscribe from.
+    pub(super) fn validation(
+        &self,
+        letter: &ValidationLetter,
+        tokens: &Tokens,
+        now: Timestamp,
+    ) -> Result<Mail, BadAddress> {
+        let language = Language::of(&letter.language);
+        let link = format!("{}/{}", self.validation_url, letter.token);
+        let written = template::validation(language, &link, self.validation_life_hours);
+        let sheet = Sheet { id: letter.id, address: &letter.address, language, unsubscribe: None };
+        self.finished(&sheet, written, tokens, now)
+    }
+
+    fn finished(
+        &self,
+        sheet: &Sheet<'_>,
+        Written { subject, text, html }: Written,
+        tokens: &Tokens,
+        now: Timestamp,
+    ) -> Result<Mail, BadAddress> {
+        let to = address(sheet.address)?;
+        let bounce = tokens.bounce(sheet.id);
         let mut builder = Message::builder()
             .from(self.from.clone())
             .to(Mailbox::new(None, to.clone()))
             .subject(subject)
             .header(Date::from(moment(now)))
-            .message_id(Some(self.message_id(letter, tokens)))
-            .raw_header(field("List-Unsubscribe", format!("<{unsubscribe}>")))
-            .raw_header(field("List-Unsubscribe-Post", "List-Unsubscribe=One-Click".to_owned()))
+            .message_id(Some(self.message_id(sheet.id, sheet.address, tokens)))
             .raw_header(field("Auto-Submitted", "auto-generated".to_owned()))
-            .raw_header(field("Content-Language", language.tag().to_owned()));
+            .raw_header(field("Content-Language", sheet.language.tag().to_owned()));
+        if let Some(unsubscribe) = sheet.unsubscribe {
+            builder = builder
+                .raw_header(field("List-Unsubscribe", format!("<{unsubscribe}>")))
+                .raw_header(field(
+                    "List-Unsubscribe-Post",
+                    "List-Unsubscribe=One-Click".to_owned(),
+                ));
+        }
         if let Some(reply_to) = &self.reply_to {
             builder = builder.reply_to(reply_to.clone());
         }

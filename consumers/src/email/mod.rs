@@ -1,8 +1,9 @@
 //! Email: tells a mailbox that there is a message, or brings the message to somebody who has no inbox.
 //!
 //! Promise: nothing leaves in clear; every mail is signed and can be answered with one click that
-//! stops the next; a notice never says what the message is about; a repeat carries the same
-//! `Message-ID`; a reply lost after the final dot is `indeterminate`, never a guess.
+//! stops the next, but for the link that validates an address, which the citizen asked for; a notice
+//! never says what the message is about; a repeat carries the same `Message-ID`; a reply lost after
+//! the final dot is `indeterminate`, never a guess.
 //!
 //! `lettre` writes the mail (headers, encodings, parts). The dialogue and the signature are ours:
 //!
@@ -20,9 +21,11 @@ mod port;
 mod relay;
 mod reply;
 mod template;
+mod validation;
 mod wire;
 
 pub use classify::classify;
 pub use config::{DkimConfig, EmailConfig, Encryption};
 pub use port::EmailPort;
 pub use reply::{Enhanced, Phase, Reply};
+pub use validation::{ValidationLetter, ValidationSettings, ValidationStage};

@@ -16,9 +16,10 @@ use tokio_rustls::TlsConnector;
 use super::classify::{classify, lost};
 use super::config::EmailConfig;
 use super::dialogue::{Ended, Login, Way};
-use super::letter::Stationery;
+use super::letter::{BadAddress, Mail, Stationery};
 use super::relay::Relay;
 use super::reply::{Enhanced, Phase, Reply};
+use super::validation::ValidationLetter;
 use crate::channel::{Letter, Port};
 use crate::gate::{EdgeError, Gate, Keys, unsent};
 
@@ -75,8 +76,25 @@ impl EmailPort {
         &self.gate
     }
 
-    async fn ask(&self, letter: &Letter, now: Timestamp) -> Answer {
-        let Ok(mail) = self.stationery.mail(letter, self.keyring.tokens(), now) else {
+    /// Whether it is configured where a validation's link leads.
+    #[must_use]
+    pub fn mails_validations(&self) -> bool {
+        self.stationery.writes_validations()
+    }
+
+    /// Mails the link that validates an address, as [`Port::send`] mails a letter.
+    pub async fn validate(&self, letter: &ValidationLetter, now: Timestamp) -> Answer {
+        if let Err(held) = self.gate.enter(now).await {
+            return held;
+        }
+        let tokens = self.keyring.tokens();
+        let id = self.stationery.message_id(letter.id, &letter.address, tokens);
+        let mail = self.stationery.validation(letter, tokens, now);
+        self.gate.note(self.ask(mail, id, now).await)
+    }
+
+    async fn ask(&self, mail: Result<Mail, BadAddress>, id: String, now: Timestamp) -> Answer {
+        let Ok(mail) = mail else {
             return Answer::new(AttemptOutcome::AddressGone { since: None }, Reason::NoSuchMailbox);
         };
         let patience = self.gate.patience(now);
@@ -88,7 +106,7 @@ impl EmailPort {
                 let taken =
                     Reply { code: 250, enhanced: Some(Enhanced(2, 0, 0)), names_a_rate: false };
                 let mut answer = classify(Phase::Dot, taken);
-                answer.provider_id = Some(self.send_id(letter));
+                answer.provider_id = Some(id);
                 answer
             }
             Err(Ended::Refused(phase, reply)) => {
@@ -156,12 +174,14 @@ impl Port for EmailPort {
         if let Err(held) = self.gate.enter(now).await {
             return held;
         }
-        self.gate.note(self.ask(letter, now).await)
+        let mail = self.stationery.mail(letter, self.keyring.tokens(), now);
+        self.gate.note(self.ask(mail, self.send_id(letter), now).await)
     }
 
     /// The `Message-ID`.
     fn send_id(&self, letter: &Letter) -> String {
-        self.stationery.message_id(letter, self.keyring.tokens())
+        let tokens = self.keyring.tokens();
+        self.stationery.message_id(letter.message_id, &letter.address, tokens)
     }
 
     fn believes_gone(&self, gone: bool, now: Timestamp) -> bool {

@@ -3,7 +3,10 @@
 //! A notice is generic: neither subject nor sender of the message, no request, no link but the
 //! official one in full, nothing that is loaded from elsewhere.
 
+mod validation;
+
 use schemas::content::Content;
+pub(super) use validation::validation;
 
 use crate::wording::{Language, one_line};
 

@@ -13,3 +13,4 @@ mod fcm;
 mod hostile;
 mod postfix;
 mod rig;
+mod validation;

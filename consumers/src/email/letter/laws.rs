@@ -16,6 +16,7 @@ fn config() -> EmailConfig {
         reply_to: "aiuto@staffetta.example".into(),
         link: "https://app.staffetta.example/inbox".into(),
         unsubscribe_url: "https://app.staffetta.example/api/v1/unsubscribe/".into(),
+        validation_url: "https://app.staffetta.example/mailbox/".into(),
         bounce_domain: "bounce.staffetta.example".into(),
         ..EmailConfig::default()
     }
@@ -123,6 +124,33 @@ fn a_notice_never_says_what_the_message_is_about_even_if_it_may() {
     }
 }
 
+fn asked(address: &str, language: &str) -> Result<Mail, BadAddress> {
+    let keyring = Keyring::generate(&SeededEntropy::new(1), NOW);
+    let stationery = Stationery::open(&config(), Keys("email")).unwrap();
+    let letter = ValidationLetter {
+        id: MessageId::from_parts(1_700_000_000_000, 43),
+        address: address.into(),
+        language: language.into(),
+        token: "a-token".into(),
+    };
+    stationery.validation(&letter, keyring.tokens(), NOW)
+}
+
+#[test]
+fn a_validation_is_a_link_to_one_mailbox_in_its_owners_language() {
+    let (fields, body) = read(&asked("anna.verdi@mail.example", "de_DE").unwrap());
+    assert_eq!(fields["to"], "anna.verdi@mail.example");
+    assert_eq!(fields["content-language"], "de");
+    assert_eq!(fields["auto-submitted"], "auto-generated");
+    assert!(!fields.contains_key("list-unsubscribe"), "nobody is on a list");
+    assert!(body.contains("https://app.staffetta.example/mailbox/a-token"));
+    assert!(!body.contains("anna.verdi"), "who reads it need not be who wrote it down");
+    let attack = "x\r\nBcc: thief@evil.example\r\n\r\nbody";
+    let fields = read(&asked("anna.verdi@mail.example", attack).unwrap()).0;
+    assert!(!fields.contains_key("bcc"));
+    assert!(asked(&format!("a@b.example{attack}"), "it_IT").is_err());
+}
+
 #[test]
 fn a_fallback_mail_is_the_message() {
     let mail = made(&letter(message("La tua carta", "Puoi ritirarla da domani."))).unwrap();
@@ -215,11 +243,13 @@ fn every_line_is_ascii_ends_in_cr_lf_and_is_short_enough() {
 #[test]
 fn a_wrong_setting_is_named() {
     type Change = fn(&mut EmailConfig);
-    let changes: [(Change, &str); 7] = [
+    let changes: [(Change, &str); 9] = [
         (|c| c.from = "nobody".into(), "email.from"),
         (|c| c.reply_to = "@".into(), "email.reply_to"),
         (|c| c.link = "http://app.example".into(), "email.link"),
         (|c| c.unsubscribe_url = "https://a.example/x y".into(), "email.unsubscribe_url"),
+        (|c| c.validation_url = "http://a.example".into(), "email.validation_url"),
+        (|c| c.validation_life_hours = 1, "email.validation_life_hours"),
         (|c| c.bounce_domain = "a b".into(), "email.bounce_domain"),
         (
             |c| c.dkim = DkimConfig { domain: "a.example".into(), ..DkimConfig::default() },

@@ -1,0 +1,214 @@
+//! The stage that mails the links that validate addresses.
+//!
+//! Promise: a link that was asked for leaves while the profile still waits for it, whatever becomes
+//! of this process or of the relay in between, or ends with a counted reason. The address and the
+//! link's token stand in clear for as long as the send takes, in no record and in no log line.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::future::join_all;
+use policy::mailbox::{Due, Next, due, note};
+use policy::outcome::{Answer, AttemptOutcome};
+use policy::story::Dice;
+use runtime::log::{Incoming, Outgoing};
+use runtime::metrics::Metrics;
+use runtime::stage::{Fault, Outcome, Received, Stage};
+use runtime::world::World;
+use schemas::codec::{Codec, DecodeError};
+use schemas::ids::{MessageId, ServiceId, Timestamp};
+use schemas::records::{MailboxValidation, Reason};
+use schemas::topics::{Channel, Topic};
+use sealing::{Field, SealError};
+use tokio::sync::Semaphore;
+
+use super::port::EmailPort;
+use crate::channel::Port;
+use crate::directory::{Directory, Found};
+use crate::keys::{self, Keys};
+
+/// A link in clear; it lives in memory only and prints as nothing.
+pub struct ValidationLetter {
+    /// Of [`MailboxValidation`]: equal for every repeat.
+    pub id: MessageId,
+    pub address: String,
+    /// `it_IT`, `en_GB`, `es_ES`, `de_DE` or `fr_FR`.
+    pub language: String,
+    /// What stands behind the page's address.
+    pub token: String,
+}
+
+impl fmt::Debug for ValidationLetter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ValidationLetter({})", self.id)
+    }
+}
+
+/// The stage's bounds and waits.
+#[derive(Debug, Clone)]
+pub struct ValidationSettings {
+    /// Sends in flight at once.
+    pub in_flight: usize,
+    /// How long a mailed link works.
+    pub link_life: Duration,
+    /// How long a misconfigured edge is left alone, at time scale 1.
+    pub edge_rest: Duration,
+    /// How long a record waits while the directory is not ready.
+    pub view_wait: Duration,
+}
+
+impl Default for ValidationSettings {
+    fn default() -> Self {
+        Self {
+            in_flight: 8,
+            link_life: Duration::from_secs(86_400),
+            edge_rest: Duration::from_secs(60),
+            view_wait: Duration::from_millis(250),
+        }
+    }
+}
+
+/// Reads `mailbox.validation`.
+pub struct ValidationStage {
+    port: Arc<EmailPort>,
+    directory: Arc<dyn Directory>,
+    keys: Keys,
+    metrics: Metrics,
+    settings: ValidationSettings,
+    permits: Semaphore,
+}
+
+impl ValidationStage {
+    #[must_use]
+    pub fn new(
+        port: Arc<EmailPort>,
+        directory: Arc<dyn Directory>,
+        keys: Keys,
+        metrics: Metrics,
+        settings: ValidationSettings,
+    ) -> Self {
+        let permits = Semaphore::new(settings.in_flight.max(1));
+        Self { port, directory, keys, metrics, settings, permits }
+    }
+
+    async fn serve(
+        &self,
+        received: &Received<MailboxValidation>,
+        world: &World,
+    ) -> Result<Outcome, Fault> {
+        let mut asked = received.value.clone();
+        let permit = self.permits.acquire().await;
+        // Looked up once there is a place: what the send stands on is as young as can be.
+        let now = world.now();
+        let found = self.look_up(&asked, world).await?;
+        let profile = found.citizen.profile.as_ref();
+        if let Due::Over(why) = due(&asked, profile, now) {
+            return Ok(Outcome::Done { why });
+        }
+        let letter = match self.letter(&asked, &found, now) {
+            Ok(Some(letter)) => letter,
+            Ok(None) => return Err(self.wait(Reason::ViewNotReady, world)),
+            Err(error) if error.is_ours() => {
+                return Err(self.wait(keys::reason(error), world));
+            }
+            Err(error) => {
+                return Ok(Outcome::DeadLetter { why: keys::reason(error), also: Vec::new() });
+            }
+        };
+        let answer = self.send(&letter, now, world).await;
+        drop(permit);
+        #[expect(clippy::cast_precision_loss, reason = "jitter needs no more than 53 bits")]
+        let jitter = world.random() as f64 / u64::MAX as f64;
+        let dice = Dice { now: world.now(), time_scale: world.time_scale, jitter };
+        Ok(match note(&mut asked, &answer, &dice, self.settings.edge_rest) {
+            Next::Over(why) => Outcome::Done { why },
+            Next::Again { until, why } => {
+                let record = again(&asked, received, &world.codec);
+                Outcome::Postpone { record, until, why, also: Vec::new() }
+            }
+        })
+    }
+
+    async fn look_up(&self, asked: &MailboxValidation, world: &World) -> Result<Found, Fault> {
+        // No service stands behind the mail, so none is asked for.
+        let asks = [(asked.citizen, ServiceId::from(""))];
+        let read = self.directory.read(&asks).await;
+        let (found, _) = read.map_err(|_| self.wait(Reason::ViewNotReady, world))?;
+        let found = found.into_iter().next().unwrap_or_default();
+        if found.citizen.held { Err(self.wait(Reason::Held, world)) } else { Ok(found) }
+    }
+
+    /// `None`: the citizen's key has not arrived yet.
+    fn letter(
+        &self,
+        asked: &MailboxValidation,
+        found: &Found,
+        now: Timestamp,
+    ) -> Result<Option<ValidationLetter>, SealError> {
+        let record = found.key.as_ref().filter(|key| key.generation == asked.generation);
+        let Some(record) = record else { return Ok(None) };
+        let key = self.keys.citizen(record)?;
+        let address = key.open_field(Field::EmailAddress, &asked.email.0)?;
+        let (citizen, generation) = (asked.citizen, asked.generation);
+        let until = now.plus(self.settings.link_life);
+        let token = self.keys.keyring.tokens().mailbox(citizen, generation, &address, until);
+        let profile = found.citizen.profile.as_ref();
+        let language = profile.and_then(|profile| profile.languages.first());
+        let language = language.cloned().unwrap_or_default();
+        Ok(Some(ValidationLetter { id: asked.id, address, language, token }))
+    }
+
+    async fn send(&self, letter: &ValidationLetter, now: Timestamp, world: &World) -> Answer {
+        let answer = self.port.validate(letter, now).await;
+        let channel = Channel::Email.name();
+        let took = world.now().since(now).as_secs_f64();
+        self.metrics.send.with_label_values(&[channel]).observe(took);
+        let labels = [channel, answer.outcome.kind().name(), answer.reason.name()];
+        self.metrics.attempts.with_label_values(&labels).inc();
+        let gone = matches!(answer.outcome, AttemptOutcome::AddressGone { .. });
+        self.port.believes_gone(gone, world.now());
+        answer
+    }
+
+    fn wait(&self, why: Reason, world: &World) -> Fault {
+        Fault { why, retry_at: world.now().plus(self.settings.view_wait) }
+    }
+}
+
+fn again(
+    asked: &MailboxValidation,
+    received: &Received<MailboxValidation>,
+    codec: &Codec,
+) -> Outgoing {
+    let citizen = asked.citizen.to_string().into_bytes();
+    Outgoing {
+        topic: Topic::Validation,
+        key: citizen.clone(),
+        partition_by: citizen,
+        value: Some(codec.encode(asked)),
+        headers: received.headers.clone(),
+    }
+}
+
+#[async_trait]
+impl Stage for ValidationStage {
+    type Input = MailboxValidation;
+
+    fn name(&self) -> &'static str {
+        "validation"
+    }
+
+    fn decode(&self, record: &Incoming, codec: &Codec) -> Result<MailboxValidation, DecodeError> {
+        codec.decode(record.value.as_deref().unwrap_or_default())
+    }
+
+    async fn handle(
+        &self,
+        batch: &[Received<MailboxValidation>],
+        world: &World,
+    ) -> Vec<Result<Outcome, Fault>> {
+        join_all(batch.iter().map(|received| self.serve(received, world))).await
+    }
+}
