@@ -7,6 +7,8 @@ use schemas::records::{Reason, Status, Story, StoryTarget, TargetState};
 use schemas::topics::Channel;
 
 use crate::consent::{Consent, Permission};
+use crate::retry;
+use crate::story::Dice;
 
 /// What the stage has just looked up.
 #[derive(Debug, Clone)]
@@ -51,12 +53,22 @@ pub fn fallback_at(
 }
 
 /// Precedence: held > finished > erased or opted out > expired > a channel not tried yet > a channel
-/// whose retry is due > email fallback > wait > finish as unnotified.
+/// whose retry is due > email fallback > wait > finish as unnotified. No ending, and no longer wait,
+/// before an answer that is still awaited: whatever the message ended as would be a guess.
 ///
 /// A finished story still tries each untried device once, for a citizen's second phone should ring
 /// too; it never retries, never mails, and says nothing final again.
 #[must_use]
 pub fn next_step(story: &Story, facts: &Facts<'_>, now: Timestamp) -> Step {
+    let later = |until| Step::Wait { until, why: Reason::AnswerLater };
+    match (without_awaiting(story, facts, now), awaited(story, now)) {
+        (Step::Finish { .. } | Step::End, Some(answer)) => later(answer),
+        (Step::Wait { until, .. }, Some(answer)) if answer <= until => later(answer),
+        (step, _) => step,
+    }
+}
+
+fn without_awaiting(story: &Story, facts: &Facts<'_>, now: Timestamp) -> Step {
     let allowed = match allowed(story, facts.consent) {
         Ok(allowed) => allowed,
         Err(Refusal::Held) => return Step::Hold,
@@ -74,21 +86,24 @@ pub fn next_step(story: &Story, facts: &Facts<'_>, now: Timestamp) -> Step {
     if let Some(channel) = view.untried_push().or_else(|| view.due_push()) {
         return Step::Send(channel);
     }
-    match (view.next_push(), view.next_email()) {
-        (push, Some(email)) => {
-            let due = match push {
-                Some(push) if push <= story.fallback_at => email.max(story.fallback_at),
-                Some(_) | None => email,
-            };
-            if due <= now {
-                return Step::Send(Channel::Email);
-            }
-            let until = push.map_or(due, |push| push.min(due));
-            wait(story, until, push.is_some_and(|push| push <= due))
-        }
-        (Some(push), None) => wait(story, push, true),
-        (None, None) => exhausted(story),
+    let Some(email) = view.next(Channel::Email) else {
+        return view.next_push().map_or_else(|| exhausted(story), |push| wait(story, push));
+    };
+    let push = view.next_push();
+    let email = match push {
+        Some(push) if push.at <= story.fallback_at => email.not_before(story.fallback_at),
+        Some(_) | None => email,
+    };
+    if email.at <= now {
+        return Step::Send(Channel::Email);
     }
+    wait(story, push.filter(|push| push.at <= email.at).unwrap_or(email))
+}
+
+/// When the last word about the earliest silent send is in: its answer, or that there is none.
+fn awaited(story: &Story, now: Timestamp) -> Option<Timestamp> {
+    let silent = |target: &&StoryTarget| target.state == TargetState::Pending;
+    story.targets.iter().filter(silent).map(|it| it.retry_at).filter(|at| *at > now).min()
 }
 
 enum Refusal {
@@ -131,12 +146,24 @@ fn exhausted(story: &Story) -> Step {
 }
 
 /// A try that could only fall beyond the deadline is none.
-fn wait(story: &Story, until: Timestamp, push: bool) -> Step {
-    if until >= story.deadline {
+fn wait(story: &Story, next: Due) -> Step {
+    if next.at >= story.deadline {
         return expired(story);
     }
-    let why = if push { Reason::RetryLater } else { Reason::FallbackLater };
-    Step::Wait { until, why }
+    Step::Wait { until: next.at, why: next.why }
+}
+
+/// When something may be done next, and what is waited for.
+#[derive(Clone, Copy)]
+struct Due {
+    at: Timestamp,
+    why: Reason,
+}
+
+impl Due {
+    fn not_before(self, at: Timestamp) -> Self {
+        if self.at < at { Self { at, why: Reason::FallbackLater } } else { self }
+    }
 }
 
 struct View<'a> {
@@ -179,20 +206,20 @@ impl View<'_> {
     }
 
     /// When the next push may leave; absent when no push address is left.
-    fn next_push(&self) -> Option<Timestamp> {
-        PUSH.into_iter().filter_map(|channel| self.next(channel)).min()
+    fn next_push(&self) -> Option<Due> {
+        PUSH.into_iter().filter_map(|channel| self.next(channel)).min_by_key(|due| due.at)
     }
 
-    fn next_email(&self) -> Option<Timestamp> {
-        self.next(Channel::Email)
-    }
-
-    fn next(&self, channel: Channel) -> Option<Timestamp> {
+    fn next(&self, channel: Channel) -> Option<Due> {
         let ready = |target: &StoryTarget| match target.state {
             TargetState::Untried => self.now,
             TargetState::Retry | TargetState::Pending | TargetState::Closed => target.retry_at,
         };
-        self.open(channel).map(ready).min().map(|at| at.max(self.up_at(channel)))
+        let (at, up) = (self.open(channel).map(ready).min()?, self.up_at(channel));
+        let why =
+            if channel == Channel::Email { Reason::FallbackLater } else { Reason::RetryLater };
+        let why = if up > at.max(self.now) { Reason::ProviderOpen } else { why };
+        Some(Due { at: at.max(up), why })
     }
 }
 
@@ -212,6 +239,36 @@ pub fn is_due(target: &StoryTarget, now: Timestamp) -> bool {
         TargetState::Retry | TargetState::Pending => target.retry_at <= now,
         TargetState::Closed => false,
     }
+}
+
+/// A silent send's answer is looked for this often …
+const LOOK: Duration = Duration::from_secs(10);
+/// … and not more often than this in real time: however fast the clock is made to run, answers are not.
+const LEAST_LOOK: Duration = Duration::from_secs(1);
+
+/// When a story that waits for `why` until `until` is looked at again.
+///
+/// What waits for an edge that is down is spread, or all of it would be back at the moment at which
+/// the edge may be up again: full jitter as long as the wait itself, but not past the moment at which
+/// email is due. What waits for an answer is looked at in between.
+#[must_use]
+pub fn wake_at(story: &Story, until: Timestamp, why: Reason, dice: &Dice) -> Timestamp {
+    let until = if why == Reason::ProviderOpen { spread(story, until, dice) } else { until };
+    match awaited(story, dice.now) {
+        Some(_) => until.min(dice.later(LOOK).max(dice.now.plus(LEAST_LOOK))),
+        None => until,
+    }
+}
+
+fn spread(story: &Story, until: Timestamp, dice: &Dice) -> Timestamp {
+    let scaled = |wait: Duration| dice.later(wait).since(dice.now);
+    let wait = until.since(dice.now).clamp(scaled(retry::BASE), scaled(retry::CAP));
+    let mailbox = story.targets.iter().any(|it| it.channel == Channel::Email && is_open(it));
+    let bound = match mailbox && until < story.fallback_at {
+        true => story.fallback_at.since(until),
+        false => story.deadline.since(until) / 2,
+    };
+    until.plus(wait.min(bound).mul_f64(dice.jitter.clamp(0.0, 1.0)))
 }
 
 #[cfg(test)]

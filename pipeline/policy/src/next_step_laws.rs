@@ -65,6 +65,11 @@ impl Build {
         self.target(channel, TargetState::Retry, retry_at)
     }
 
+    /// A send left and is silent; nothing can come any more after `until`.
+    fn pending(self, channel: Channel, until: i64) -> Self {
+        self.target(channel, TargetState::Pending, until)
+    }
+
     fn closed(self, channel: Channel) -> Self {
         self.target(channel, TargetState::Closed, 0)
     }
@@ -203,7 +208,7 @@ fn email_waits_for_a_push_that_may_still_succeed_before_the_fallback() {
 #[test]
 fn email_is_due_at_the_fallback_at_the_latest() {
     let down = [(Apns, at(900))];
-    check(a_story().retry(Apns, 30).untried(Email), &down, 899, wait(900, Reason::RetryLater));
+    check(a_story().retry(Apns, 30).untried(Email), &down, 899, wait(900, Reason::ProviderOpen));
     let down = [(Apns, at(2_000))];
     check(a_story().retry(Apns, 30).untried(Email), &down, 900, Step::Send(Email));
 }
@@ -231,11 +236,95 @@ fn the_earlier_of_two_push_retries_is_waited_for() {
     check(a_story().retry(Apns, 80).retry(Fcm, 40), UP, 20, wait(40, Reason::RetryLater));
 }
 
+// Answers that are still awaited.
+
+fn answer(until: i64) -> Step {
+    wait(until, Reason::AnswerLater)
+}
+
 #[test]
-fn a_pending_send_counts_as_a_retry() {
-    let pending = || a_story().target(Apns, TargetState::Pending, 40);
-    check(pending(), UP, 20, wait(40, Reason::RetryLater));
-    check(pending(), UP, 40, Step::Send(Apns));
+fn an_awaited_answer_beats_every_ending() {
+    check(a_story().pending(Apns, 40).finished(), UP, 20, answer(40));
+    check(a_story().pending(Apns, 3_610), UP, 3_605, answer(3_610));
+    let no = Consent::Rejected(Reason::SenderBlocked);
+    check_consent(a_story().pending(Apns, 40), &no, 20, answer(40));
+    check_consent(a_story().fallback().pending(Email, 40), &no, 20, answer(40));
+}
+
+#[test]
+fn held_beats_an_awaited_answer() {
+    check_consent(a_story().pending(Apns, 40), &Consent::Held, 20, Step::Hold);
+}
+
+#[test]
+fn an_awaited_answer_holds_no_other_channel_up() {
+    check(a_story().pending(Apns, 40).untried(Fcm), UP, 20, Step::Send(Fcm));
+    check(a_story().pending(Apns, 40).untried(Fcm).finished(), UP, 20, Step::Send(Fcm));
+    check(a_story().pending(Apns, 910).untried(Email), UP, 900, Step::Send(Email));
+}
+
+#[test]
+fn a_silent_push_may_still_succeed_so_email_waits_for_its_answer_before_the_fallback() {
+    check(a_story().pending(Apns, 40).untried(Email), UP, 20, answer(40));
+}
+
+#[test]
+fn nothing_longer_is_waited_for_than_an_awaited_answer() {
+    check(a_story().pending(Apns, 40).retry(Fcm, 60), UP, 20, answer(40));
+    check(a_story().pending(Apns, 40).retry(Fcm, 30), UP, 20, wait(30, Reason::RetryLater));
+}
+
+#[test]
+fn an_answer_that_can_no_longer_come_counts_as_a_retry() {
+    check(a_story().pending(Apns, 40), UP, 20, answer(40));
+    check(a_story().pending(Apns, 40), UP, 40, Step::Send(Apns));
+    check(a_story().pending(Apns, 40), UP, 3_600, expired());
+}
+
+// When a waiting story is looked at again.
+
+fn check_wake(story: Build, now: i64, wait: (i64, Reason), (scale, jitter): (f64, f64), ms: i64) {
+    let dice = Dice { now: at(now), time_scale: scale, jitter };
+    assert_eq!(wake_at(&story.0, at(wait.0), wait.1, &dice), Timestamp(ms), "{wait:?} {jitter}");
+}
+
+#[test]
+fn a_retry_is_looked_at_when_it_is_due() {
+    for why in [Reason::RetryLater, Reason::FallbackLater] {
+        check_wake(a_story().retry(Apns, 80), 20, (80, why), (1.0, 1.0), 80_000);
+    }
+}
+
+#[test]
+fn an_answer_is_looked_for_every_ten_seconds_and_in_the_end() {
+    let look = |now, scale, ms| {
+        let awaited = (60, Reason::AnswerLater);
+        check_wake(a_story().pending(Email, 60), now, awaited, (scale, 0.0), ms);
+    };
+    look(20, 1.0, 30_000);
+    look(55, 1.0, 60_000);
+    look(20, 2.0, 25_000);
+    // Real answers do not hurry with the clock.
+    look(20, 1_000.0, 21_000);
+}
+
+#[test]
+fn what_waits_for_a_down_edge_does_not_come_back_together() {
+    let open = |until| (until, Reason::ProviderOpen);
+    let story = || a_story().untried(Apns);
+    check_wake(story(), 100, open(160), (1.0, 0.0), 160_000);
+    check_wake(story(), 100, open(160), (1.0, 0.5), 190_000);
+    check_wake(story(), 100, open(160), (1.0, 1.0), 220_000);
+    // A probe's second is too short a span for a crowd, a day too long.
+    check_wake(story(), 100, open(101), (1.0, 1.0), 111_000);
+    check_wake(story(), 100, open(1_600), (1.0, 1.0), 2_500_000);
+}
+
+#[test]
+fn a_spread_wait_ends_when_email_is_due_and_leaves_half_the_time_before_the_deadline() {
+    let open = |until| (until, Reason::ProviderOpen);
+    check_wake(a_story().untried(Apns).untried(Email), 100, open(880), (1.0, 1.0), 900_000);
+    check_wake(a_story().untried(Apns), 100, open(3_500), (1.0, 1.0), 3_550_000);
 }
 
 // Edges that are down.
@@ -255,13 +344,24 @@ fn an_edge_down_beyond_the_fallback_hands_over_to_email_at_once() {
 #[test]
 fn a_down_edge_is_waited_for_when_nothing_else_is_left() {
     let down = [(Apns, at(100))];
-    check(a_story().untried(Apns), &down, 1, wait(100, Reason::RetryLater));
+    check(a_story().untried(Apns), &down, 1, wait(100, Reason::ProviderOpen));
     check(a_story().untried(Apns), &down, 100, Step::Send(Apns));
 }
 
 #[test]
 fn an_email_edge_that_is_down_is_waited_for() {
-    check(a_story().untried(Email), &[(Email, at(70))], 1, wait(70, Reason::FallbackLater));
+    check(a_story().untried(Email), &[(Email, at(70))], 1, wait(70, Reason::ProviderOpen));
+}
+
+#[test]
+fn a_retry_that_is_due_later_than_its_edge_is_back_waits_for_itself() {
+    check(a_story().retry(Apns, 200), &[(Apns, at(100))], 1, wait(200, Reason::RetryLater));
+}
+
+#[test]
+fn an_outage_of_both_edges_ends_with_the_earlier() {
+    let down = [(Apns, at(300)), (Fcm, at(100))];
+    check(a_story().untried(Apns).untried(Fcm), &down, 1, wait(100, Reason::ProviderOpen));
 }
 
 // The deadline.
@@ -366,4 +466,46 @@ fn email_is_due_after_fifteen_minutes_or_half_the_time_to_live() {
     assert_eq!(fallback_at(at(100), at(100 + 3_600), fifteen), at(1_000));
     assert_eq!(fallback_at(at(100), at(100 + 600), fifteen), at(400));
     assert_eq!(fallback_at(at(100), at(50), fifteen), at(100), "no time to live, no wait");
+}
+
+// A whole outage.
+
+/// Walks a story through an outage of APNs until `back`, during which the edge is known to be down
+/// for fifteen minutes at a time: when it is sent over which channel.
+fn through_an_outage(story: Story, back: i64, jitter: f64) -> (i64, Channel) {
+    let consent = all_allowed(&story);
+    let mut now = at(1);
+    loop {
+        let until = now.plus(Duration::from_secs(900));
+        let down: &[_] = if now < at(back) { &[(Apns, until)] } else { UP };
+        match next_step(&story, &Facts { consent: &consent, down }, now) {
+            Step::Send(channel) => {
+                assert_eq!(story.tries, 0, "no try was burnt");
+                return (now.0 / 1_000, channel);
+            }
+            Step::Wait { until, why } => {
+                let dice = Dice { now, time_scale: 1.0, jitter };
+                let woken = wake_at(&story, until, why, &dice);
+                assert!(woken > now);
+                now = woken;
+            }
+            step @ (Step::Finish { .. } | Step::End | Step::Hold) => panic!("{step:?}"),
+        }
+    }
+}
+
+#[test]
+fn an_outage_of_hours_burns_no_try_delays_no_mail_and_is_outlived() {
+    let six_hours = 6 * 3_600;
+    for jitter in [0.0, 0.3, 1.0] {
+        let mut with_mailbox = a_story().untried(Apns).untried(Email).0;
+        with_mailbox.deadline = at(10 * 3_600);
+        let (sent, channel) = through_an_outage(with_mailbox, six_hours, jitter);
+        assert!(channel == Email && sent <= 900, "{channel:?} at {sent}");
+        let mut without = a_story().untried(Apns).0;
+        without.deadline = at(10 * 3_600);
+        let (sent, channel) = through_an_outage(without, six_hours, jitter);
+        let late = six_hours..six_hours + 2 * 900 + 1;
+        assert!(channel == Apns && late.contains(&sent), "{channel:?} at {sent}");
+    }
 }

@@ -28,6 +28,26 @@ impl Dice {
     }
 }
 
+/// A send to one address left and is silent: its story goes on without the answer, which is awaited
+/// until `until`. Nothing is burnt yet: the answer, or its absence, is [`note`]d when it is known.
+pub fn hand_over(story: &mut Story, channel: Channel, installation: &str, until: Timestamp) {
+    let found = story.targets.iter_mut().find(|it| is_at(it, channel, installation));
+    if let Some(target) = found {
+        target.state = TargetState::Pending;
+        target.retry_at = until;
+    }
+}
+
+/// What a silent send counts as once its answer can no longer come.
+#[must_use]
+pub fn silence() -> Answer {
+    Answer::new(AttemptOutcome::Indeterminate, Reason::NoAnswer)
+}
+
+fn is_at(target: &StoryTarget, channel: Channel, installation: &str) -> bool {
+    target.channel == channel && target.installation == installation
+}
+
 /// Notes `answer` of one address. `edge_rest` is how long a misconfigured edge is left alone.
 ///
 /// Misconfiguration and a request that never left burn no try.
@@ -39,17 +59,15 @@ pub fn note(
     dice: &Dice,
     edge_rest: Duration,
 ) {
-    let found = story
-        .targets
-        .iter_mut()
-        .find(|target| target.channel == channel && target.installation == installation);
+    let deadline = story.deadline;
+    let found = story.targets.iter_mut().find(|it| is_at(it, channel, installation));
     let Some(target) = found else { return };
     let left = answer.outcome != AttemptOutcome::Misconfigured && answer.reason != Reason::Unsent;
     if left {
         target.tries += 1;
         story.tries += 1;
     }
-    settle(target, answer, dice, edge_rest);
+    settle(target, answer, deadline, dice, edge_rest);
     story.finished |= answer.outcome == AttemptOutcome::Accepted;
     story.attempts.push(Attempt {
         channel,
@@ -62,14 +80,20 @@ pub fn note(
     }
 }
 
-fn settle(target: &mut StoryTarget, answer: &Answer, dice: &Dice, edge_rest: Duration) {
+fn settle(
+    target: &mut StoryTarget,
+    answer: &Answer,
+    deadline: Timestamp,
+    dice: &Dice,
+    edge_rest: Duration,
+) {
     let again = |target: &mut StoryTarget, floor: Option<Duration>| {
         let most = if target.channel == Channel::Email { MAX_EMAIL_TRIES } else { MAX_PUSH_TRIES };
         if target.tries >= most {
             target.state = TargetState::Closed;
         } else {
             target.state = TargetState::Retry;
-            target.retry_at = dice.later(retry::wait(target.tries.max(1), floor, dice.jitter));
+            target.retry_at = retry_at(target.tries.max(1), floor, deadline, dice);
         }
     };
     match answer.outcome {
@@ -87,9 +111,18 @@ fn settle(target: &mut StoryTarget, answer: &Answer, dice: &Dice, edge_rest: Dur
         AttemptOutcome::Indeterminate => again(target, None),
         AttemptOutcome::Misconfigured => {
             target.state = TargetState::Retry;
-            target.retry_at = dice.later(edge_rest);
+            target.retry_at = dice.later(edge_rest.mul_f64(1.0 + dice.jitter));
         }
     }
+}
+
+/// When the next try is due. A floor within the deadline is honoured within it: the jitter takes no
+/// more than half of what is left.
+fn retry_at(tries: i32, floor: Option<Duration>, deadline: Timestamp, dice: &Dice) -> Timestamp {
+    let earliest = dice.later(retry::wait(tries, floor, 0.0));
+    let drawn = dice.later(retry::wait(tries, floor, dice.jitter));
+    let left = deadline.since(earliest).mul_f64(0.5 * dice.jitter);
+    drawn.min(earliest.plus(left))
 }
 
 #[cfg(test)]

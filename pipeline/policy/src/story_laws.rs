@@ -144,11 +144,54 @@ fn tries_are_bounded() {
 #[test]
 fn the_providers_wait_is_a_floor_and_shrinks_with_the_time_scale() {
     let outcome = AttemptOutcome::Throttled { retry_after: Some(Duration::from_secs(120)) };
-    for (time_scale, expected) in [(1.0, 121_000), (60.0, 3_000)] {
+    for (time_scale, jitter, expected) in
+        [(1.0, 0.0, 121_000), (1.0, 1.0, 131_000), (60.0, 0.0, 3_000)]
+    {
         let mut story = a_story(&[Apns]);
-        let dice = Dice { now: Timestamp(1_000), time_scale, jitter: 1.0 };
+        let dice = Dice { now: Timestamp(1_000), time_scale, jitter };
         note(&mut story, Apns, "x", &Answer::new(outcome, Reason::Quota), &dice, REST);
         assert_eq!(story.targets[0].retry_at, Timestamp(expected));
+    }
+}
+
+#[test]
+fn a_silent_send_burns_nothing_until_its_answer_or_its_absence_is_known() {
+    let mut story = a_story(&[Apns, Email]);
+    hand_over(&mut story, Apns, "x", Timestamp(11_000));
+    let awaited = StoryTarget {
+        state: TargetState::Pending,
+        retry_at: Timestamp(11_000),
+        ..a_story(&[Apns]).targets[0].clone()
+    };
+    assert_eq!((story.targets[0].clone(), story.tries), (awaited, 0));
+    assert_eq!(story.targets[1], a_story(&[Email]).targets[0], "its neighbour is left alone");
+    assert!(story.attempts.is_empty());
+}
+
+#[test]
+fn a_late_answer_counts_as_one_in_time() {
+    for outcome in [TAKEN, GONE, AWAY, BUSY, OURS] {
+        let (mut late, mut in_time) = (a_story(&[Apns]), a_story(&[Apns]));
+        hand_over(&mut late, Apns, "x", Timestamp(900));
+        answered(&mut late, Apns, outcome, Reason::ServerError);
+        answered(&mut in_time, Apns, outcome, Reason::ServerError);
+        // Of a closed address nothing but that counts.
+        in_time.targets[0].retry_at = in_time.targets[0].retry_at.max(Timestamp(900));
+        assert_eq!(late, in_time, "{outcome:?}");
+    }
+}
+
+#[test]
+fn silence_is_repeated_and_for_email_once() {
+    for (channel, tries) in [(Apns, MAX_PUSH_TRIES), (Email, 2)] {
+        let mut story = a_story(&[channel]);
+        for _ in 0..tries {
+            assert_ne!(story.targets[0].state, TargetState::Closed);
+            hand_over(&mut story, channel, "x", Timestamp(900));
+            let dice = Dice { now: Timestamp(1_000), time_scale: 1.0, jitter: 0.0 };
+            note(&mut story, channel, "x", &silence(), &dice, REST);
+        }
+        assert_eq!(story.targets[0].state, TargetState::Closed, "{channel:?}");
     }
 }
 
@@ -178,6 +221,22 @@ fn the_newest_attempts_are_remembered() {
 }
 
 proptest! {
+    #[test]
+    fn a_wait_within_the_deadline_is_honoured_within_it(
+        floor in 0..100_000u64, left in 1..200_000i64, jitter in 0.0..=1.0f64,
+    ) {
+        let mut story = a_story(&[Apns]);
+        story.deadline = Timestamp(1_000 + left);
+        let retry_after = Some(Duration::from_millis(floor));
+        let dice = Dice { now: Timestamp(1_000), time_scale: 1.0, jitter };
+        let answer = Answer::new(AttemptOutcome::Unavailable { retry_after }, Reason::ServerError);
+        note(&mut story, Apns, "x", &answer, &dice, REST);
+        let earliest = Timestamp(1_000 + i64::try_from(floor).unwrap());
+        let retry_at = story.targets[0].retry_at;
+        prop_assert!(retry_at >= earliest);
+        prop_assert_eq!(retry_at < story.deadline, earliest < story.deadline);
+    }
+
     #[test]
     fn no_answers_send_more_than_the_bound(answers in prop::collection::vec(0..7usize, 0..40)) {
         let all = [TAKEN, GONE, AttemptOutcome::Refused, AWAY, BUSY, SILENT, OURS];
