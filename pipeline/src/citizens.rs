@@ -83,7 +83,7 @@ impl Citizens for View {
         let (found, stored) = self.register.dossier(citizen).await.map_err(|_| NotReady)?;
         Ok(Dossier {
             profile: found.profile,
-            key: found.key,
+            keys: found.keys,
             preferences: found.preferences,
             activations: found.activations,
             devices: found.devices,

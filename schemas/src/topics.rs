@@ -243,7 +243,7 @@ impl Topic {
             Self::Decision => events("message.decision"),
             Self::Stored => view("message.stored", MESSAGE),
             Self::Profile => view("citizen.profile", CITIZEN),
-            Self::CitizenKey => view("citizen.key", CITIZEN),
+            Self::CitizenKey => view("citizen.key", "citizen pseudonym + generation"),
             Self::Preference => view("citizen.preference", "citizen pseudonym + service id"),
             Self::Activation => view("citizen.activation", "citizen pseudonym + service id"),
             Self::Unsubscribe => view("citizen.unsubscribe", "citizen pseudonym + service id"),

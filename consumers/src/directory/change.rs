@@ -28,7 +28,7 @@ pub enum Change {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
     Profile,
-    Key,
+    Key(Generation),
     Preference(ServiceId),
     Activation(ServiceId),
     Unsubscribe(ServiceId),
@@ -58,7 +58,7 @@ impl Fact {
     pub fn part(&self) -> (Pseudonym, Part) {
         match self {
             Self::Profile(it) => (it.citizen, Part::Profile),
-            Self::Key(it) => (it.citizen, Part::Key),
+            Self::Key(it) => (it.citizen, Part::Key(it.generation)),
             Self::Preference(it) => (it.citizen, Part::Preference(it.service_id.clone())),
             Self::Activation(it) => (it.citizen, Part::Activation(it.service_id.clone())),
             Self::Unsubscribe(it) => (it.citizen, Part::Unsubscribe(it.service_id.clone())),
@@ -87,7 +87,7 @@ impl Fact {
         }
         match part {
             Part::Profile => of(codec, value, |it| Self::Profile(Box::new(it))),
-            Part::Key => of(codec, value, Self::Key),
+            Part::Key(_) => of(codec, value, Self::Key),
             Part::Preference(_) => of(codec, value, Self::Preference),
             Part::Activation(_) => of(codec, value, Self::Activation),
             Part::Unsubscribe(_) => of(codec, value, Self::Unsubscribe),
@@ -142,7 +142,7 @@ fn named(record: &Incoming) -> Option<(Pseudonym, Part)> {
 fn part(topic: Topic, rest: Option<&str>) -> Part {
     let part = match (topic, rest) {
         (Topic::Profile, None) => Some(Part::Profile),
-        (Topic::CitizenKey, None) => Some(Part::Key),
+        (Topic::CitizenKey, Some(rest)) => rest.parse().ok().map(Part::Key),
         (Topic::Preference, Some(rest)) => Some(Part::Preference(rest.into())),
         (Topic::Activation, Some(rest)) => Some(Part::Activation(rest.into())),
         (Topic::Unsubscribe, Some(rest)) => Some(Part::Unsubscribe(rest.into())),

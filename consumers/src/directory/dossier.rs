@@ -12,7 +12,8 @@ use super::{Change, DeviceToken, Fact, Found, Part};
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Dossier {
     pub profile: Option<CitizenProfile>,
-    pub key: Option<CitizenKeyRecord>,
+    /// By registration: a key that is wrapped anew never stands in another one's place.
+    pub keys: BTreeMap<Generation, CitizenKeyRecord>,
     pub preferences: BTreeMap<ServiceId, Preference>,
     pub activations: BTreeMap<ServiceId, Activation>,
     pub unsubscribed: BTreeSet<ServiceId>,
@@ -51,7 +52,9 @@ impl Dossier {
     pub(super) fn put(&mut self, fact: Fact) {
         match fact {
             Fact::Profile(it) => self.profile = Some(*it),
-            Fact::Key(it) => self.key = Some(it),
+            Fact::Key(it) => {
+                self.keys.insert(it.generation, it);
+            }
             Fact::Preference(it) => {
                 self.preferences.insert(it.service_id.clone(), it);
             }
@@ -74,7 +77,9 @@ impl Dossier {
     fn remove(&mut self, part: &Part) {
         match part {
             Part::Profile => self.profile = None,
-            Part::Key => self.key = None,
+            Part::Key(generation) => {
+                self.keys.remove(generation);
+            }
             Part::Preference(service) => {
                 self.preferences.remove(service);
             }
@@ -100,7 +105,7 @@ impl Dossier {
     fn erase(&mut self, generation: Generation) {
         self.erased.insert(generation);
         self.profile = self.profile.take().filter(|it| it.generation != generation);
-        self.key = self.key.take().filter(|it| it.generation != generation);
+        self.keys.remove(&generation);
         self.preferences.retain(|_, it| it.generation != generation);
         self.devices.retain(|_, it| it.generation != generation);
     }
@@ -142,7 +147,7 @@ impl Dossier {
                     .collect(),
                 held: !self.held.is_empty(),
             },
-            key: self.key.as_ref().filter(|it| current(it.generation)).cloned(),
+            key: present.and_then(|generation| self.keys.get(&generation)).cloned(),
             tokens: devices()
                 .filter(|it| !is_dead(it))
                 .map(|it| DeviceToken {

@@ -55,7 +55,7 @@ impl Person {
             self.record(Topic::Profile, "", &self.profile(1, email)),
             self.record(
                 Topic::CitizenKey,
-                "",
+                &self.generation().to_string(),
                 &CitizenKeyRecord {
                     citizen: self.id,
                     generation: self.generation(),

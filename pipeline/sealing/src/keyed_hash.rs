@@ -5,7 +5,7 @@ use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
 use aws_lc_rs::hmac;
-use schemas::ids::ServiceId;
+use schemas::ids::{Pseudonym, ServiceId};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
@@ -23,6 +23,7 @@ pub(crate) enum Label {
     MessageIdHeader = 7,
     MailAddress = 8,
     TokenNonce = 9,
+    Installation = 10,
 }
 
 /// HMAC-SHA-256 over label (1 byte), then each part behind its length (8 bytes, big-endian).
@@ -76,6 +77,15 @@ impl KeyedHashes {
     #[must_use]
     pub fn idempotency_key(&self, service: &ServiceId, key: &str) -> [u8; 32] {
         self.0.tag(Label::IdempotencyKey, &[service.as_str().as_bytes(), key.as_bytes()])
+    }
+
+    /// An app installation as it may lie at rest: 32 lower-case hex digits (128 bits). Apps choose
+    /// these ids, some of them out of what they know of the person; and one telephone that two
+    /// citizens share has two.
+    #[must_use]
+    pub fn installation(&self, citizen: Pseudonym, id: &str) -> String {
+        let parts = [&citizen.0[..], id.as_bytes()];
+        hex::encode(self.0.short::<16>(Label::Installation, &parts))
     }
 
     /// A request body's digest for that claim. Keyed, because a body that differs from a known one
@@ -163,6 +173,9 @@ mod tests {
         assert_ne!(hashes(1).api_key("k"), hashes(1).api_key("K"));
         assert_ne!(hashes(1).idempotency_key(&one, "k"), hashes(1).idempotency_key(&two, "ek"));
         assert_ne!(hashes(1).idempotency_key(&one, "k"), hashes(1).body(&one, b"k"));
+        let phone = |secret, citizen| hashes(secret).installation(Pseudonym([citizen; 16]), "phone");
+        assert_eq!(phone(1, 1), phone(1, 1));
+        assert!(phone(1, 1) != phone(2, 1) && phone(1, 1) != phone(1, 2));
     }
 
     #[test]

@@ -85,7 +85,7 @@ impl CitizenApi {
         dossier: &Dossier,
         generation: Generation,
     ) -> Result<CitizenKey, Trouble> {
-        let record = dossier.key.as_ref().filter(|key| key.generation == generation);
+        let record = dossier.keys.get(&generation);
         // A profile whose key has not arrived (yet): nothing can be sealed or opened for it.
         let record = record.ok_or(Trouble::NotReady)?;
         let masters = self.keyring.masters();

@@ -1,4 +1,5 @@
-//! `PUT` and `DELETE /installations/{installation_id}`: the devices of a citizen.
+//! `PUT` and `DELETE /installations/{installation_id}`: the devices of a citizen. The id goes no further
+//! than this door: behind it stands a keyed hash, for no answer ever gives the id back.
 
 use std::sync::Arc;
 
@@ -59,6 +60,7 @@ pub(super) async fn register(
     let (_, citizen) = api.who(&headers).await?;
     let body: Installation = json(body).await?;
     check(&installation)?;
+    let installation = api.keyring.hashes().installation(citizen, &installation);
     let token = body.push_channel.as_str();
     if !TOKEN.contains(&token.len()) || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(Refusal::Bad("`pushChannel` must be a device token.").into());
@@ -116,6 +118,7 @@ pub(super) async fn remove(
 ) -> Answer {
     let (_, citizen) = api.who(&headers).await?;
     check(&installation)?;
+    let installation = api.keyring.hashes().installation(citizen, &installation);
     change(async move {
         let turn = api.desk.turn(citizen).await?;
         let dossier = turn.dossier().await?;

@@ -45,17 +45,16 @@ pub(super) fn erasure(
     dossier: &Dossier,
     left: Option<Generation>,
 ) -> Vec<Outgoing> {
-    let key = dossier.key.as_ref().map(|key| key.generation);
-    let ended: BTreeSet<Generation> = [left, dossier.generation(), key]
+    let ended: BTreeSet<Generation> = [left, dossier.generation()]
         .into_iter()
         .flatten()
+        .chain(dossier.keys.keys().copied())
         .chain(dossier.preferences.values().map(|it| it.generation))
         .chain(dossier.devices.values().map(|it| it.generation))
         .collect();
-    let mut records = Vec::new();
-    if !ended.is_empty() {
-        records.push(tombstone(Topic::CitizenKey, citizen, ""));
-    }
+    let key =
+        |generation: &Generation| tombstone(Topic::CitizenKey, citizen, &generation.to_string());
+    let mut records: Vec<_> = ended.iter().map(key).collect();
     let now = api.world.now();
     records.extend(ended.iter().map(|generation| {
         let erased = CitizenErased { citizen, generation: *generation, at: now };

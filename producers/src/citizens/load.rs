@@ -263,13 +263,15 @@ impl Registration<'_> {
     }
 
     fn device(&self, it: &LoadedDevice) -> Result<Device, Unfit> {
-        let field = Field::DeviceToken { installation: &it.installation_id };
+        let hashes = self.with.keyring.hashes();
+        let installation = hashes.installation(self.citizen, &it.installation_id);
+        let field = Field::DeviceToken { installation: &installation };
         Ok(Device {
             citizen: self.citizen,
             generation: self.generation,
-            installation: it.installation_id.clone(),
-            platform: it.platform,
             token: self.seal(field, &it.token)?,
+            installation,
+            platform: it.platform,
             registered_at: moment(&it.registered_at)?,
         })
     }

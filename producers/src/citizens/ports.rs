@@ -18,7 +18,7 @@ pub struct NotReady;
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Dossier {
     pub profile: Option<CitizenProfile>,
-    pub key: Option<CitizenKeyRecord>,
+    pub keys: BTreeMap<Generation, CitizenKeyRecord>,
     pub preferences: BTreeMap<ServiceId, Preference>,
     pub activations: BTreeMap<ServiceId, Activation>,
     pub devices: BTreeMap<String, Device>,

@@ -35,7 +35,7 @@ macro_rules! facts {
 
 facts! {
     CitizenProfile => Profile, |_it| String::new();
-    CitizenKeyRecord => CitizenKey, |_it| String::new();
+    CitizenKeyRecord => CitizenKey, |it| it.generation.to_string();
     Preference => Preference, |it| it.service_id.to_string();
     Activation => Activation, |it| it.service_id.to_string();
     Unsubscribe => Unsubscribe, |it| it.service_id.to_string();

@@ -126,7 +126,7 @@ pub enum Platform {
     Fcm,
 }
 
-/// An app installation and its sealed token.
+/// An app installation, by a keyed hash of the id that the app chose, and its sealed token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Device {
     pub citizen: Pseudonym,

@@ -81,7 +81,7 @@ pub async fn a_message_that_is_kept_no_longer_leaves_the_inbox(mut rig: Rig) {
 pub async fn a_whole_erasure_leaves_an_empty_dossier_but_for_its_mark(mut rig: Rig) {
     rig.tell(vec![citizen_key(FIRST), profile(FIRST, 1), stored(FIRST, message(1))]).await;
     rig.tell(vec![
-        tombstone(Topic::CitizenKey, ""),
+        tombstone(Topic::CitizenKey, &FIRST.to_string()),
         erased(FIRST),
         tombstone(Topic::Profile, ""),
         unstored(message(1)),
@@ -89,7 +89,7 @@ pub async fn a_whole_erasure_leaves_an_empty_dossier_but_for_its_mark(mut rig: R
     .await;
     let (dossier, messages) = rig.directory.dossier(ME).await.expect("ready");
     assert_eq!(dossier.erased.len(), 1);
-    assert!(dossier.profile.is_none() && dossier.key.is_none() && messages.is_empty());
+    assert!(dossier.profile.is_none() && dossier.keys.is_empty() && messages.is_empty());
 }
 
 pub async fn a_message_is_seen_first_once_and_a_replay_is_no_second_time(mut rig: Rig) {

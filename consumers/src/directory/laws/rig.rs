@@ -156,7 +156,7 @@ pub fn profile(generation: Generation, version: i64) -> Outgoing {
 pub fn citizen_key(generation: Generation) -> Outgoing {
     let wrapped = Sealed(vec![9; 68]);
     let key = CitizenKeyRecord { citizen: ME, generation, wrapped, created_at: Timestamp(1) };
-    record(Topic::CitizenKey, "", &key)
+    record(Topic::CitizenKey, &generation.to_string(), &key)
 }
 
 pub fn preference(generation: Generation, service: &ServiceId) -> Outgoing {

@@ -41,7 +41,7 @@ pub(super) fn of_service(service: &ServiceId) -> [Vec<u8>; 3] {
 fn field(part: &Part) -> Vec<u8> {
     let text = match part {
         Part::Profile => "profile".to_owned(),
-        Part::Key => "key".to_owned(),
+        Part::Key(generation) => format!("key:{generation}"),
         Part::Preference(service) => format!("pref:{service}"),
         Part::Activation(service) => format!("act:{service}"),
         Part::Unsubscribe(service) => format!("unsub:{service}"),
@@ -60,10 +60,13 @@ fn part(field: &[u8]) -> Part {
     let text = String::from_utf8_lossy(field);
     match text.split_once(':') {
         None if text == "profile" => Part::Profile,
-        None if text == "key" => Part::Key,
         Some(("pref", rest)) => Part::Preference(rest.into()),
         Some(("act", rest)) => Part::Activation(rest.into()),
         Some(("unsub", rest)) => Part::Unsubscribe(rest.into()),
+        Some(("key", rest)) => match rest.parse() {
+            Ok(generation) => Part::Key(generation),
+            Err(_) => Part::Unknown(text.into_owned()),
+        },
         Some(("dev", rest)) => Part::Device(rest.to_owned()),
         Some(("death", rest)) => Part::Death(rest.to_owned()),
         Some(("unknown", rest)) => Part::Unknown(rest.to_owned()),
@@ -169,7 +172,7 @@ mod tests {
         let generation = Generation(*b"ab:cd\0efghijklmn");
         for it in [
             Part::Profile,
-            Part::Key,
+            Part::Key(generation),
             Part::Preference("a:b".into()),
             Part::Activation("a".into()),
             Part::Unsubscribe("a".into()),

@@ -1,4 +1,4 @@
--- What a change does to a citizen's keys: c:<citizen> (profile, key, devices, deaths, marks),
+-- What a change does to a citizen's keys: c:<citizen> (profile, keys, devices, deaths, marks),
 -- p:<citizen> (choices for services), i:<citizen> (stored messages), owners (message to citizen).
 -- Every value begins with the 16 bytes of its generation, zeros where it has none.
 local operations = {}

@@ -64,23 +64,23 @@ async fn a_caller_who_hangs_up_leaves_a_whole_change() {
 #[tokio::test]
 async fn several_devices_are_registered_sealed_and_taken_back() {
     let rig = Rig::new().await;
-    rig.must("PUT", "/installations/phone", Some(device(TOKEN)), 404).await;
+    rig.must("PUT", "/installations/CNRCNR00A00A000C", Some(device(TOKEN)), 404).await;
     rig.register("AUTO").await;
-    rig.must("PUT", "/installations/phone", Some(device(TOKEN)), 200).await;
+    rig.must("PUT", "/installations/CNRCNR00A00A000C", Some(device(TOKEN)), 200).await;
     let old = json!({"platform": "gcm", "pushChannel": TOKEN});
-    let answer = rig.must("PUT", "/installations/tablet", Some(old), 200).await;
+    let answer = rig.must("PUT", "/installations/my-tablet", Some(old), 200).await;
     assert_eq!(answer, json!({"message": "ok"}));
     assert_eq!(rig.dossier().devices.len(), 2);
     for _ in 0..2 {
-        rig.must("DELETE", "/installations/phone", None, 200).await;
+        rig.must("DELETE", "/installations/CNRCNR00A00A000C", None, 200).await;
     }
-    assert_eq!(rig.dossier().devices.keys().collect::<Vec<_>>(), ["tablet"]);
+    assert_eq!(rig.devices(), [rig.installation("my-tablet")]);
     let long = "x".repeat(65);
     rig.must("PUT", &format!("/installations/{long}"), Some(device(TOKEN)), 400).await;
-    rig.must("PUT", "/installations/phone", Some(device("a b")), 400).await;
+    rig.must("PUT", "/installations/CNRCNR00A00A000C", Some(device("a b")), 400).await;
     for record in rig.everything() {
         let bytes = [record.key, record.value.unwrap_or_default()].concat();
-        for canary in [TOKEN, ADDRESS, CODE] {
+        for canary in [TOKEN, ADDRESS, CODE, "CNRCNR00A00A000C", "my-tablet"] {
             assert!(!bytes.windows(canary.len()).any(|it| it == canary.as_bytes()));
         }
     }
@@ -94,7 +94,9 @@ async fn beyond_the_bound_the_longest_registered_device_leaves() {
     for name in ["a", "b", "a", "c"] {
         rig.must("PUT", &format!("/installations/{name}"), Some(device(TOKEN)), 200).await;
     }
-    assert_eq!(rig.dossier().devices.keys().collect::<Vec<_>>(), ["a", "c"]);
+    let mut left = ["a", "c"].map(|name| rig.installation(name));
+    left.sort_unstable();
+    assert_eq!(rig.devices(), left);
 }
 
 #[tokio::test]
@@ -130,7 +132,7 @@ async fn leaving_ends_every_record_key_first_and_coming_back_is_a_new_beginning(
     let rig = Rig::new().await;
     rig.register("AUTO").await;
     let former = rig.dossier().generation().expect("on board");
-    rig.must("PUT", "/installations/phone", Some(device(TOKEN)), 200).await;
+    rig.must("PUT", "/installations/CNRCNR00A00A000C", Some(device(TOKEN)), 200).await;
     let choice = json!({"is_inbox_enabled": false, "is_email_enabled": true,
         "is_webhook_enabled": true, "settings_version": 0});
     rig.must("PUT", &format!("/services/{PLAIN}/preferences"), Some(choice), 200).await;
@@ -139,7 +141,7 @@ async fn leaving_ends_every_record_key_first_and_coming_back_is_a_new_beginning(
     rig.must("DELETE", "/profile", None, 204).await;
     rig.must("GET", "/profile", None, 404).await;
     let dossier = rig.dossier();
-    assert!(dossier.profile.is_none() && dossier.key.is_none() && dossier.devices.is_empty());
+    assert!(dossier.profile.is_none() && dossier.keys.is_empty() && dossier.devices.is_empty());
     assert!(dossier.preferences.is_empty() && dossier.stored.is_empty());
     assert!(rig.view.mirror.lock().erased.contains(&former));
     // Nobody was on board any more before the first of the rest was taken away.
@@ -159,7 +161,7 @@ async fn a_leaving_that_was_cut_short_is_ended_by_the_next_registration() {
     let rig = Rig::new().await;
     rig.register("AUTO").await;
     let former = rig.dossier().generation().expect("on board");
-    rig.must("PUT", "/installations/phone", Some(device(TOKEN)), 200).await;
+    rig.must("PUT", "/installations/CNRCNR00A00A000C", Some(device(TOKEN)), 200).await;
     let end = crate::citizens::records::tombstone(Topic::Profile, rig.me(), "");
     rig.log.writer("crashed").expect("a writer").write(vec![end]).expect("written");
     rig.view.follow();

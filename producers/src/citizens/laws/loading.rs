@@ -27,7 +27,7 @@ fn person() -> String {
         "is_webhook_enabled":true,"settings_version":0,"can_access_message_read_status":false}}],
         "activations":[{{"service_id":"02S","status":"PENDING","version":1,
         "updated_at":"2026-11-20T00:00:00.000Z"}}],
-        "devices":[{{"installation_id":"phone","platform":"apns","token":"{TOKEN}",
+        "devices":[{{"installation_id":"phone-of-mine","platform":"apns","token":"{TOKEN}",
         "registered_at":"2026-01-02T00:00:00.000Z"}}]}}"#
     )
     .replace('\n', " ")
@@ -89,7 +89,9 @@ async fn a_person_becomes_records_of_one_generation_sealed_under_one_key() {
     );
     let address = &profile.email.as_ref().expect("an address").0;
     assert_eq!(key.open_field(Field::EmailAddress, address).as_deref(), Ok(ADDRESS));
-    let field = Field::DeviceToken { installation: "phone" };
+    let installation = loaded.keyring.hashes().installation(citizen, "phone-of-mine");
+    assert_eq!(device.installation, installation);
+    let field = Field::DeviceToken { installation: &installation };
     assert_eq!(key.open_field(field, &device.token.0).as_deref(), Ok(TOKEN));
 }
 
@@ -119,7 +121,7 @@ async fn nothing_readable_of_a_person_lies_on_the_log() {
     let loaded = load(&person()).await;
     for record in &loaded.records {
         let bytes = [&record.key[..], record.value.as_deref().unwrap_or_default()].concat();
-        for canary in [CODE, TOKEN, ADDRESS] {
+        for canary in [CODE, TOKEN, ADDRESS, "phone-of-mine"] {
             let found = bytes.windows(canary.len()).any(|it| it == canary.as_bytes());
             assert!(!found, "{canary} stands in clear on {}", record.position.at.topic);
         }

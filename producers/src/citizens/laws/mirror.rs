@@ -65,7 +65,13 @@ impl Mirror {
         }
         match topic {
             Topic::Profile => dossier.profile = read!(),
-            Topic::CitizenKey => dossier.key = read!(),
+            Topic::CitizenKey => {
+                let generation = rest.parse().expect("a generation");
+                match read!() {
+                    Some(it) => dossier.keys.insert(generation, it),
+                    None => dossier.keys.remove(&generation),
+                };
+            }
             Topic::Preference => keep!(preferences),
             Topic::Activation => keep!(activations),
             Topic::Device => match read!() {

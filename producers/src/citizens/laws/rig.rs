@@ -246,6 +246,16 @@ impl Rig {
         self.view.mirror.lock().people.get(&self.me()).cloned().unwrap_or_default()
     }
 
+    /// My devices, by what stands for their ids.
+    pub fn devices(&self) -> Vec<String> {
+        self.dossier().devices.into_keys().collect()
+    }
+
+    /// What stands for the id that an app chose.
+    pub fn installation(&self, id: &str) -> String {
+        self.keyring.hashes().installation(self.me(), id)
+    }
+
     /// A request with a token; the answer's status and JSON (null where it is none).
     pub async fn ask_as(
         &self,
