@@ -11,18 +11,23 @@ use schemas::topics::Channel;
 
 use crate::plant::Site;
 
-/// The ports of the wanted stages; a channel that is switched off has none, its messages wait.
+/// The ports of the wanted stages.
+pub struct Opened {
+    /// A channel that is switched off has none, its messages wait.
+    pub ports: BTreeMap<Channel, Arc<dyn Port>>,
+    /// The email port once more, where it mails validations too.
+    pub validations: Option<Arc<EmailPort>>,
+}
+
+/// Opens what is switched on and wanted.
 ///
 /// # Errors
 /// The configuration key that is wrong.
-pub fn open(
-    site: &Site,
-    edges: &Edges,
-    wanted: &dyn Fn(&str) -> bool,
-) -> anyhow::Result<BTreeMap<Channel, Arc<dyn Port>>> {
+pub fn open(site: &Site, edges: &Edges, wanted: &dyn Fn(&str) -> bool) -> anyhow::Result<Opened> {
     let settings = &site.settings;
     let keyring = || Arc::clone(&site.keys.keyring);
     let mut ports: BTreeMap<Channel, Arc<dyn Port>> = BTreeMap::new();
+    let mut validations = None;
     if settings.apns.enabled && wanted("apns") {
         let port = ApnsPort::open(&settings.apns.config, keyring(), &site.world)?;
         ports.insert(Channel::Apns, Arc::new(port));
@@ -32,9 +37,10 @@ pub fn open(
         ports.insert(Channel::Fcm, Arc::new(port));
     }
     if settings.email.enabled && wanted("email") {
-        let port = EmailPort::open(&settings.email.config, keyring(), &site.world)?;
-        ports.insert(Channel::Email, Arc::new(port));
+        let port = Arc::new(EmailPort::open(&settings.email.config, keyring(), &site.world)?);
+        validations = Some(Arc::clone(&port)).filter(|port| port.mails_validations());
+        ports.insert(Channel::Email, port);
     }
     ports.values().for_each(|port| edges.add(Arc::clone(port)));
-    Ok(ports)
+    Ok(Opened { ports, validations })
 }

@@ -11,6 +11,7 @@ use anyhow::Context as _;
 use consumers::channel::{ChannelSettings, ChannelStage, Edges};
 use consumers::consent::ConsentStage;
 use consumers::delay::DelayStage;
+use consumers::email::{ValidationSettings, ValidationStage};
 use consumers::keys::Keys;
 use consumers::vault::{Store, VaultStage, VaultStore};
 use parking_lot::{Mutex, RwLock};
@@ -230,10 +231,10 @@ fn rotate(
 fn workers(site: &Arc<Site>, wanted: &dyn Fn(&str) -> bool) -> anyhow::Result<Vec<JoinHandle<()>>> {
     let view_wait = Duration::from_millis(250);
     let edges = Edges::default();
-    let ports = channels::open(site, &edges, wanted)?;
+    let channels::Opened { ports, validations } = channels::open(site, &edges, wanted)?;
     let mut threads = Vec::new();
     for name in StageName::all().into_iter().filter(|name| wanted(name.word())) {
-        for lane in Lane::ALL {
+        for &lane in name.lanes() {
             let directory = site.views.directory();
             let thread = match name {
                 StageName::Consent => {
@@ -263,6 +264,14 @@ fn workers(site: &Arc<Site>, wanted: &dyn Fn(&str) -> bool) -> anyhow::Result<Ve
                     );
                     spawn(site, name, lane, site.settings.worker.limits(), stage)?
                 }
+                StageName::Validation => {
+                    let Some(port) = &validations else { continue };
+                    let (keys, metrics) = (site.keys.clone(), site.metrics.clone());
+                    let settings = validation_settings(site, view_wait);
+                    let stage =
+                        ValidationStage::new(Arc::clone(port), directory, keys, metrics, settings);
+                    spawn(site, name, lane, site.settings.worker.limits(), stage)?
+                }
                 StageName::Delay => spawn(site, name, lane, delay_limits(site), DelayStage)?,
             };
             threads.push(thread);
@@ -283,6 +292,16 @@ fn channel_settings(site: &Site, channel: Channel) -> ChannelSettings {
         consent_max_age: Duration::from_millis(settings.consent.max_age_ms),
         in_flight,
         ..ChannelSettings::default()
+    }
+}
+
+fn validation_settings(site: &Site, view_wait: Duration) -> ValidationSettings {
+    let email = &site.settings.email.config;
+    ValidationSettings {
+        in_flight: email.connections,
+        link_life: Duration::from_secs(email.validation_life_hours.saturating_mul(3_600)),
+        view_wait,
+        ..ValidationSettings::default()
     }
 }
 
@@ -325,7 +344,7 @@ fn spawn<S: Stage>(
             tracing::error!(group = seat.group, %error, "worker ends; restart the process");
         }
     };
-    let title = format!("{}.{}", name.word(), lane.name());
+    let title = format!("{}.{}", name.name(), lane.name());
     Ok(std::thread::Builder::new().name(title).spawn(work)?)
 }
 

@@ -9,6 +9,8 @@ pub enum StageName {
     Consent,
     Vault,
     Channel(Channel),
+    /// Of the email edge too: the mails that validate addresses.
+    Validation,
     Delay,
 }
 
@@ -18,18 +20,37 @@ impl StageName {
     pub fn all() -> Vec<Self> {
         let mut all = vec![Self::Consent, Self::Vault];
         all.extend(Channel::ALL.map(Self::Channel));
-        all.push(Self::Delay);
+        all.extend([Self::Validation, Self::Delay]);
         all
     }
 
-    /// What `--stages` calls it.
+    /// What `--stages` calls it: whoever runs an edge runs all that leaves by it.
     #[must_use]
     pub fn word(self) -> &'static str {
+        match self {
+            Self::Validation => Channel::Email.name(),
+            Self::Consent | Self::Vault | Self::Channel(_) | Self::Delay => self.name(),
+        }
+    }
+
+    /// Stem of its groups.
+    #[must_use]
+    pub fn name(self) -> &'static str {
         match self {
             Self::Consent => "consent",
             Self::Vault => "vault",
             Self::Channel(channel) => channel.name(),
+            Self::Validation => "validation",
             Self::Delay => "delay",
+        }
+    }
+
+    /// What a citizen waits for in person has one lane.
+    #[must_use]
+    pub fn lanes(self) -> &'static [Lane] {
+        match self {
+            Self::Validation => &[Lane::Live],
+            Self::Consent | Self::Vault | Self::Channel(_) | Self::Delay => &Lane::ALL,
         }
     }
 
@@ -38,6 +59,7 @@ impl StageName {
             Self::Consent => vec![Topic::Accepted(lane)],
             Self::Vault => vec![Topic::Permitted(lane)],
             Self::Channel(channel) => vec![Topic::Attempt(channel, lane)],
+            Self::Validation => vec![Topic::Validation],
             Self::Delay => DelayClass::ALL.map(|class| Topic::Delay(class, lane)).to_vec(),
         }
     }
@@ -45,7 +67,7 @@ impl StageName {
     /// The seat of one worker of this stage.
     #[must_use]
     pub fn seat(self, lane: Lane, ordinal: u32) -> Seat {
-        let group = format!("{}.{}", self.word(), lane.name());
+        let group = format!("{}.{}", self.name(), lane.name());
         Seat { group, topics: self.topics(lane), ordinal }
     }
 }
@@ -53,9 +75,8 @@ impl StageName {
 /// One seat of every group: what `topics apply` writes first offsets for.
 #[must_use]
 pub fn seats() -> Vec<Seat> {
-    let stages = StageName::all();
-    let pairs = stages.iter().flat_map(|stage| Lane::ALL.map(|lane| (*stage, lane)));
-    pairs.map(|(stage, lane)| stage.seat(lane, 0)).collect()
+    let stages = StageName::all().into_iter();
+    stages.flat_map(|stage| stage.lanes().iter().map(move |lane| stage.seat(*lane, 0))).collect()
 }
 
 /// Words that `--stages` takes.
@@ -78,7 +99,7 @@ mod tests {
     fn every_topic_of_a_messages_way_is_read_by_exactly_one_group() {
         let read: Vec<_> = seats().into_iter().flat_map(|seat| seat.topics).collect();
         let ways = Topic::all().into_iter().filter(|topic| topic.name().ends_with(".live"));
-        for topic in ways {
+        for topic in ways.chain([Topic::Validation]) {
             assert_eq!(read.iter().filter(|other| **other == topic).count(), 1, "{topic}");
         }
     }

@@ -72,7 +72,9 @@ pub fn note(
         }
         AttemptOutcome::Unavailable { retry_after } => again(MOST_TRIES, retry_after),
         AttemptOutcome::Indeterminate => again(2, None),
-        AttemptOutcome::Misconfigured => Next::Again { until: dice.later(edge_rest), why },
+        AttemptOutcome::Misconfigured => {
+            Next::Again { until: dice.later(edge_rest.mul_f64(1.0 + dice.jitter)), why }
+        }
     }
 }
 

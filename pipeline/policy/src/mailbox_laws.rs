@@ -106,10 +106,10 @@ fn sends_are_bounded_by_the_class_of_their_answers() {
 }
 
 #[test]
-fn a_misconfigured_edge_is_left_alone_for_its_rest() {
+fn a_misconfigured_edge_is_left_alone_for_its_rest_and_the_jitter() {
     let dice = Dice { now: NOW, time_scale: 60.0, jitter: 0.5 };
     let answer = Answer::new(AttemptOutcome::Misconfigured, Reason::Credential);
-    let until = Timestamp(NOW.0 + 1_000);
+    let until = Timestamp(NOW.0 + 1_500);
     let expected = Next::Again { until, why: Reason::Credential };
     assert_eq!(note(&mut asked(), &answer, &dice, REST), expected);
 }

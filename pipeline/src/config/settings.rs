@@ -224,3 +224,10 @@ impl Settings {
         faults
     }
 }
+        must(
+            !self.email.enabled
+                || self.citizen_api.issuer.is_empty()
+                || !self.email.config.validation_url.is_empty(),
+            "email.validation_url: say where the citizen API is seen from outside, such as \
+             \"https://cittadini.example.it/mailbox\"; without it no address is ever validated by mail",
+        );

@@ -183,6 +183,7 @@ fn settings(
         ("EMAIL__FROM", "Staffetta <avvisi@staffetta.example>".into()),
         ("EMAIL__LINK", "https://app.staffetta.example".into()),
         ("EMAIL__UNSUBSCRIBE_URL", "https://cittadini.staffetta.example/unsubscribe".into()),
+        ("EMAIL__VALIDATION_URL", "https://cittadini.staffetta.example/mailbox".into()),
         ("EMAIL__BOUNCE_DOMAIN", "bounce.staffetta.example".into()),
         ("EMAIL__DKIM__DOMAIN", "staffetta.example".into()),
         ("EMAIL__DKIM__SELECTOR", "demo".into()),
