@@ -148,8 +148,10 @@ async fn redis(site: &Site) -> anyhow::Result<Option<ConnectionManager>> {
     if site.settings.directory.kind == DirectoryKind::Embedded {
         return Ok(None);
     }
-    let client = redis::Client::open(site.settings.directory.redis_url.as_str())
-        .map_err(|_| anyhow::anyhow!("directory.redis_url: not of the form redis://host:port"))?;
+    let place = &site.settings.directory;
+    let authorities = place.redis_authorities()?;
+    let client = consumers::view::redis_client(&place.redis_url, authorities.as_deref())
+        .context("directory.redis_url")?;
     Ok(Some(client.get_connection_manager().await.context("directory.redis_url")?))
 }
 

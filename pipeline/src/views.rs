@@ -48,8 +48,9 @@ impl Views {
             }
             DirectoryKind::Redis => {
                 let place = &settings.directory;
-                let server =
-                    Arc::new(RedisServer::new(&place.redis_url).context("directory.redis_url")?);
+                let authorities = place.redis_authorities()?;
+                let server = RedisServer::new(&place.redis_url, authorities.as_deref());
+                let server = Arc::new(server.context("directory.redis_url")?);
                 runtime.block_on(server.check()).context("directory.redis_url")?;
                 let name = |view: &str| format!("{}:{view}", place.redis_prefix);
                 let directory = Arc::new(RedisDirectory::new(

@@ -16,7 +16,7 @@ pub(crate) mod test_redis;
 
 pub use projector::{Pace, Projector, Stepped, run};
 pub(crate) use redis::{GROUPS, Groups, Operation, Routed};
-pub use redis::{RedisServer, ServerFault};
+pub use redis::{RedisServer, ServerFault, redis_client};
 pub(crate) use seen::Seen;
 
 /// Why a view cannot answer. Ours: whoever asked waits and asks again, nobody guesses.

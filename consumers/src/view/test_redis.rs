@@ -1,6 +1,7 @@
 //! Redis for tests: the shared one that the environment names, or one of a test's own.
 
 use std::process::Stdio;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -112,5 +113,44 @@ impl Own {
 impl Drop for Own {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// TLS in front of an [`Own`] server, on a port of its own, with an authority made for it.
+pub struct Tls {
+    pub url: String,
+    pub authority: String,
+}
+
+impl Tls {
+    pub async fn before(own: &Own) -> Self {
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let parameters = rcgen::CertificateParams::new(vec!["localhost".to_owned()]);
+        let certificate = parameters.expect("a name").self_signed(&key).expect("a certificate");
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let private = key.serialize_der().try_into().expect("a key");
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], private)
+            .expect("key and certificate go together");
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let socket = own.folder.join("socket");
+        tokio::spawn(async move {
+            while let Ok((outer, _)) = listener.accept().await {
+                let (acceptor, socket) = (acceptor.clone(), socket.clone());
+                tokio::spawn(async move {
+                    // A client that does not trust us leaves during the handshake.
+                    let Ok(mut outer) = acceptor.accept(outer).await else { return };
+                    let inner = tokio::net::UnixStream::connect(socket).await;
+                    let mut inner = inner.expect("the server is up");
+                    let _ = tokio::io::copy_bidirectional(&mut outer, &mut inner).await;
+                });
+            }
+        });
+        Self { url: format!("rediss://localhost:{port}"), authority: certificate.pem() }
     }
 }

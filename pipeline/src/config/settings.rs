@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use consumers::apns::ApnsConfig;
 use consumers::email::EmailConfig;
 use consumers::fcm::FcmConfig;
@@ -78,7 +79,23 @@ pub enum DirectoryKind {
 pub struct DirectorySettings {
     pub kind: DirectoryKind,
     pub redis_url: String,
+    pub redis_ca_file: PathBuf,
     pub redis_prefix: String,
+}
+
+impl DirectorySettings {
+    /// The authorities to trust instead of this machine's, where a file is named.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn redis_authorities(&self) -> anyhow::Result<Option<Vec<u8>>> {
+        if self.redis_ca_file.as_os_str().is_empty() {
+            return Ok(None);
+        }
+        let read = std::fs::read(&self.redis_ca_file);
+        let place = || format!("directory.redis_ca_file: {}", self.redis_ca_file.display());
+        read.with_context(place).map(Some)
+    }
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -196,6 +213,12 @@ impl Settings {
             "directory.redis_url: name the server, such as \"redis://redis:6379\"",
         );
         must(
+            self.directory.redis_ca_file.as_os_str().is_empty()
+                || self.directory.redis_url.starts_with("rediss://"),
+            "directory.redis_ca_file: only TLS asks for authorities; write directory.redis_url as \
+             rediss://host:6379, or leave the file out",
+        );
+        must(
             self.worker.batch >= 1 && self.worker.batches >= 1 && self.worker.transaction >= 1,
             "worker: batch, batches and transaction must be at least 1",
         );
@@ -211,6 +234,13 @@ impl Settings {
             ["json", "human"].contains(&self.operations.log_format.as_str()),
             "operations.log_format: \"json\" or \"human\"",
         );
+        must(
+            !self.email.enabled
+                || self.citizen_api.issuer.is_empty()
+                || !self.email.config.validation_url.is_empty(),
+            "email.validation_url: say where the citizen API is seen from outside, such as \
+             \"https://cittadini.example.it/mailbox\"; without it no address is ever validated by mail",
+        );
         for (name, address) in [
             ("sender_api.listen", &self.sender_api.listen),
             ("citizen_api.listen", &self.citizen_api.listen),
@@ -224,10 +254,3 @@ impl Settings {
         faults
     }
 }
-        must(
-            !self.email.enabled
-                || self.citizen_api.issuer.is_empty()
-                || !self.email.config.validation_url.is_empty(),
-            "email.validation_url: say where the citizen API is seen from outside, such as \
-             \"https://cittadini.example.it/mailbox\"; without it no address is ever validated by mail",
-        );

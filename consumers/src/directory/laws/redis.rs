@@ -8,13 +8,13 @@ use super::rig::{
 };
 use super::{Rig, check_found};
 use crate::directory::{Directory, Memory, RedisDirectory};
-use crate::view::test_redis::{Own, name, shared};
+use crate::view::test_redis::{Own, Tls, name, shared};
 use crate::view::{Projection as _, RedisServer, ServerFault, Stepped, ViewError};
 
 impl Rig {
     pub fn redis() -> Self {
         let world = world();
-        let server = Arc::new(RedisServer::new(&shared()).expect("an address"));
+        let server = Arc::new(RedisServer::new(&shared(), None).expect("an address"));
         let directory = RedisDirectory::new(server, &name(), world.clone(), Memory::default());
         Self::over(world, Arc::new(directory))
     }
@@ -23,7 +23,7 @@ impl Rig {
     fn on(own: &Own) -> (Self, RedisDirectory) {
         let world = world();
         let open = || {
-            let server = Arc::new(RedisServer::new(&own.url()).expect("an address"));
+            let server = Arc::new(RedisServer::new(&own.url(), None).expect("an address"));
             RedisDirectory::new(server, "d", world.clone(), Memory::default())
         };
         (Self::over(world.clone(), Arc::new(open())), open())
@@ -163,9 +163,22 @@ async fn a_view_built_anew_leaves_nothing_of_the_former_one() {
 #[tokio::test]
 async fn a_server_that_forgets_by_itself_is_refused_with_a_word_on_what_to_set() {
     let own = Own::start(&["--maxmemory-policy", "allkeys-lru"]).await;
-    let server = RedisServer::new(&own.url()).expect("an address");
+    let server = RedisServer::new(&own.url(), None).expect("an address");
     assert_eq!(server.check().await, Err(ServerFault::Evicts("allkeys-lru".into())));
     own.command("CONFIG", &["SET", "maxmemory-policy", "noeviction"]).await;
     assert_eq!(server.check().await, Ok(()));
-    assert_eq!(RedisServer::new("nonsense").map(|_| ()).err(), Some(ServerFault::Address));
+    assert_eq!(RedisServer::new("nonsense", None).map(|_| ()).err(), Some(ServerFault::Address));
+}
+
+#[tokio::test]
+async fn over_tls_only_a_server_that_a_trusted_authority_vouches_for_is_spoken_to() {
+    let own = Own::start(&[]).await;
+    let (tls, other) = (Tls::before(&own).await, Tls::before(&own).await);
+    let open = |authority: &str| RedisServer::new(&tls.url, Some(authority.as_bytes()));
+    assert_eq!(open(&tls.authority).expect("an authority").check().await, Ok(()));
+    let refused = open(&other.authority).expect("an authority").check().await;
+    assert!(matches!(refused, Err(ServerFault::Down(_))), "{refused:?}");
+    assert_eq!(open("no PEM").map(|_| ()).err(), Some(ServerFault::Authorities));
+    let unchecked = RedisServer::new(&format!("{}/#insecure", tls.url), None);
+    assert_eq!(unchecked.map(|_| ()).err(), Some(ServerFault::Address));
 }

@@ -45,7 +45,7 @@ impl Rig {
 
     pub fn redis() -> Self {
         let world = world();
-        let server = Arc::new(RedisServer::new(&shared()).expect("an address"));
+        let server = Arc::new(RedisServer::new(&shared(), None).expect("an address"));
         let retention = Retention { kept: KEPT, most: 100 };
         let view = RedisStatus::new(server, &name(), world.clone(), retention);
         Self::over(world, Arc::new(view))

@@ -8,7 +8,7 @@
 mod groups;
 mod server;
 
-pub use server::{RedisServer, ServerFault};
+pub use server::{RedisServer, ServerFault, redis_client};
 
 pub(crate) use groups::{Groups, Operation, Routed};
 

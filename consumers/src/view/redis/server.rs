@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, ErrorKind, InfoDict, RedisError};
+use redis::{AsyncConnectionConfig, Client, ErrorKind, InfoDict, RedisError, TlsCertificates};
 use tokio::sync::Mutex;
 
 use crate::view::ViewError;
@@ -13,8 +13,12 @@ use crate::view::ViewError;
 /// Why a server cannot hold our views.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ServerFault {
-    #[error("not an address of a Redis server; write redis://host:6379 or redis://host:6379/0")]
+    #[error(
+        "not an address of a Redis server; write redis://host:6379/0, or rediss://host:6379/0 for TLS"
+    )]
     Address,
+    #[error("the CA file holds no PEM certificate that can be an authority")]
+    Authorities,
     #[error(
         "maxmemory-policy is {0}: a server that evicts keys makes citizens disappear; set it to \
          noeviction"
@@ -26,9 +30,32 @@ pub enum ServerFault {
     Down(String),
 }
 
+/// A client of the server at `url`: in clear for redis://, over TLS for rediss://, where `ca_pem`, one or
+/// more PEM certificates, replaces this machine's authorities. Connects nowhere yet.
+///
+/// # Errors
+/// `Address`, `Authorities`.
+pub fn redis_client(url: &str, ca_pem: Option<&[u8]>) -> Result<Client, ServerFault> {
+    if !url.starts_with("rediss://") {
+        return Client::open(url).map_err(|_| ServerFault::Address);
+    }
+    // A fragment would switch the check of the certificate off.
+    if url.contains('#') {
+        return Err(ServerFault::Address);
+    }
+    // The client asks rustls for the process's cryptography, and with two compiled in rustls does not
+    // guess. Where somebody has chosen already, that stands.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let Some(pem) = ca_pem else { return Client::open(url).map_err(|_| ServerFault::Address) };
+    edge::tls::client_config(Some(pem), &[]).map_err(|_| ServerFault::Authorities)?;
+    let root_cert = Some(pem.to_vec());
+    let certificates = TlsCertificates { client_tls: None, root_cert };
+    Client::build_with_tls(url, certificates).map_err(|_| ServerFault::Address)
+}
+
 /// A server, connected on demand and again after each failure.
 pub struct RedisServer {
-    client: redis::Client,
+    client: Client,
     session: Mutex<Option<Session>>,
 }
 
@@ -48,13 +75,12 @@ impl fmt::Debug for RedisServer {
 }
 
 impl RedisServer {
-    /// Connects nowhere yet.
+    /// Connects nowhere yet. `ca_pem` as in [`redis_client`].
     ///
     /// # Errors
-    /// `Address`.
-    pub fn new(url: &str) -> Result<Self, ServerFault> {
-        let client = redis::Client::open(url).map_err(|_| ServerFault::Address)?;
-        Ok(Self { client, session: Mutex::new(None) })
+    /// `Address`, `Authorities`.
+    pub fn new(url: &str, ca_pem: Option<&[u8]>) -> Result<Self, ServerFault> {
+        Ok(Self { client: redis_client(url, ca_pem)?, session: Mutex::new(None) })
     }
 
     /// Looks at the server once: to be called at start, so that a wrong one is named before anything
