@@ -54,7 +54,8 @@ impl Accept for LogAccept {
         match self.appender.append(record).await {
             Ok(_) => Appended::Acked,
             Err(AppendError::NotTaken(_)) => Appended::NotTaken,
-            Err(AppendError::Unknown(_)) => Appended::Unknown,
+            // An appender has no name that could be taken.
+            Err(AppendError::Unknown(_) | AppendError::Fenced) => Appended::Unknown,
         }
     }
 }

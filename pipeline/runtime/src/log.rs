@@ -4,9 +4,10 @@
 //! but [`Appender::append`] block the calling thread and belong on a thread of their own, never on an
 //! async executor.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use schemas::headers::{Headers, RawHeaders};
@@ -194,6 +195,11 @@ pub enum AppendError {
     /// It left and no answer came: it may or may not be there.
     #[error("append with unknown outcome: {0}")]
     Unknown(String),
+    /// Another writer took this name; take it back by opening the writer again. Not appended, unless
+    /// the taking crossed the very commit: who decides anew on what the log then holds is right
+    /// either way.
+    #[error("fenced: another writer took this name")]
+    Fenced,
 }
 
 /// Appends single records outside any transaction, acknowledged once durable.
@@ -211,8 +217,13 @@ pub trait Writer: Send {
     /// Where the records lie, in their order. Visible together or not at all.
     ///
     /// # Errors
-    /// `Unknown` if the outcome could not be found out; the writer is usable again in any case.
+    /// `Unknown` if the outcome could not be found out; `Fenced` from then on. The writer is usable
+    /// again in any other case.
     fn write(&mut self, records: Vec<Outgoing>) -> Result<Vec<Position>, AppendError>;
+
+    /// Differs from what it was where the name had to be taken anew, to find an outcome out: others
+    /// may have written under it in between, and have been fenced.
+    fn term(&self) -> u64;
 }
 
 /// A log: Kafka or the embedded one.
@@ -253,4 +264,33 @@ pub trait Log: Send + Sync {
     /// # Errors
     /// `Broken` where the topic is missing.
     fn partitions(&self, topic: Topic) -> Result<u32, LogError>;
+}
+
+/// The next offset of every partition of `topics`, behind all that has been decided by now.
+///
+/// # Errors
+/// See [`LogError`]; `Unavailable` where they are not told within `patience`.
+pub fn ends(
+    log: &dyn Log,
+    topics: &[Topic],
+    patience: Duration,
+) -> Result<BTreeMap<TopicPartition, u64>, LogError> {
+    let deadline = Instant::now() + patience;
+    let mut partitions = 0;
+    for topic in topics {
+        partitions += usize::try_from(log.partitions(*topic)?).unwrap_or(usize::MAX);
+    }
+    let mut reader = log.reader(topics, &Start::End)?;
+    let mut ends = BTreeMap::new();
+    while ends.len() < partitions {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(LogError::Unavailable("the ends of the topics were not told".into()));
+        }
+        // The first end that is told counts: it lies behind everything decided before the question.
+        for (at, end) in reader.poll(1_000, left)?.ended {
+            ends.entry(at).or_insert(end);
+        }
+    }
+    Ok(ends)
 }

@@ -117,6 +117,7 @@ impl Turn<'_> {
                 tracing::warn!(why, "a citizen's change was not written");
                 return Err(Trouble::NotTaken);
             }
+            Ok(Err(AppendError::Fenced)) => return Err(Trouble::NotTaken),
             Ok(Err(AppendError::Unknown(why))) => {
                 tracing::warn!(why, "a citizen's change has an unknown outcome");
                 return Err(Trouble::Unknown);

@@ -47,11 +47,16 @@ impl Writer for EmbeddedWriter {
         let request = Request::Write { name: self.name.clone(), epoch: self.epoch, records };
         self.log.core.ask(request).map_err(append_error)
     }
+
+    /// One taking, one writer.
+    fn term(&self) -> u64 {
+        self.epoch
+    }
 }
 
 fn append_error(refusal: Refusal) -> AppendError {
     match refusal {
-        Refusal::Fenced => AppendError::NotTaken("another writer took this name".into()),
+        Refusal::Fenced => AppendError::Fenced,
         Refusal::Refused(why) | Refusal::Broken(why) => AppendError::NotTaken(why),
         // A failed store may yet have the bytes: after a restart they may be found.
         Refusal::StoreFailed(why) | Refusal::Unknown(why) => AppendError::Unknown(why),

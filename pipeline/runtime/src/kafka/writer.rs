@@ -58,18 +58,21 @@ pub(super) struct KafkaWriter {
     /// None after an unknown outcome, until the id is initialised again.
     producing: Option<Producing>,
     fenced: bool,
+    /// How often the id was initialised.
+    starts: u64,
 }
 
 impl KafkaWriter {
     pub(super) fn open(cluster: Arc<Cluster>, name: &str) -> Result<Self, LogError> {
         let id = cluster.names.writer(name);
         let producing = Some(started(&cluster, &id)?);
-        Ok(Self { cluster, id, producing, fenced: false })
+        Ok(Self { cluster, id, producing, fenced: false, starts: 1 })
     }
 
     /// After an unknown outcome: a new start of the id decides it, then the records are there or not.
     fn find_out(&mut self, places: &[Option<Position>], why: &str) -> Result<(), AppendError> {
         self.producing = None;
+        self.starts += 1;
         let unknown = |error: LogError| AppendError::Unknown(format!("{why}; then: {error}"));
         self.producing = Some(started(&self.cluster, &self.id).map_err(|error| {
             self.fenced |= error == LogError::Fenced;
@@ -89,7 +92,7 @@ impl KafkaWriter {
         match verdict {
             Verdict::Fenced => {
                 self.fenced = true;
-                AppendError::NotTaken("fenced: another writer took this name".into())
+                AppendError::Fenced
             }
             Verdict::Abort | Verdict::Hopeless => {
                 let limit = self.cluster.settings.commit_timeout;
@@ -114,12 +117,15 @@ impl Writer for KafkaWriter {
             return Ok(Vec::new());
         }
         if self.fenced {
-            return Err(AppendError::NotTaken("fenced: another writer took this name".into()));
+            return Err(AppendError::Fenced);
         }
         let producing = match self.producing.take() {
             Some(producing) => producing,
-            None => started(&self.cluster, &self.id)
-                .map_err(|error| AppendError::NotTaken(error.to_string()))?,
+            None => {
+                self.starts += 1;
+                started(&self.cluster, &self.id)
+                    .map_err(|error| AppendError::NotTaken(error.to_string()))?
+            }
         };
         let producing = self.producing.insert(producing);
         let prepared = flushed(&self.cluster, producing, &records);
@@ -141,6 +147,10 @@ impl Writer for KafkaWriter {
         }
         let all: Option<Vec<_>> = places.into_iter().collect();
         all.ok_or_else(|| AppendError::Unknown("committed without a position".into()))
+    }
+
+    fn term(&self) -> u64 {
+        self.starts
     }
 }
 

@@ -60,6 +60,7 @@ macro_rules! all_laws_hold_on {
                 an_acknowledged_append_is_found_where_it_was_said,
                 a_writer_writes_all_or_nothing,
                 a_later_writer_of_the_same_name_wins,
+                a_name_goes_to_and_fro_and_each_holder_sees_the_end_that_the_other_left,
                 a_writers_answer_is_true_or_says_that_it_does_not_know;
             topics:
                 applying_again_changes_nothing,

@@ -1,11 +1,11 @@
 //! What is acknowledged is there; what is written together is there together.
 
-use runtime::log::AppendError;
+use runtime::log::{AppendError, ends};
 
 use crate::bed::Bed;
 use crate::hands::{
-    COMPACTED, EVENTS, INPUT, PARTITIONS, append, prepare, read_all, record, sorted, text,
-    values_in,
+    COMPACTED, EVENTS, INPUT, PARTITIONS, PATIENCE, append, prepare, read_all, record, sorted,
+    text, values_in,
 };
 
 pub fn an_acknowledged_append_is_found_where_it_was_said(bed: &dyn Bed) {
@@ -54,14 +54,32 @@ pub fn a_later_writer_of_the_same_name_wins(bed: &dyn Bed) {
     earlier.write(vec![record(EVENTS, "0", "0")]).unwrap();
     let mut later = bed.log().writer("one").unwrap();
     let refused = earlier.write(vec![record(EVENTS, "lost", "lost")]);
-    assert!(matches!(refused, Err(AppendError::NotTaken(_))), "{refused:?}");
+    assert_eq!(refused, Err(AppendError::Fenced));
     later.write(vec![record(EVENTS, "1", "1")]).unwrap();
     let refused = earlier.write(vec![record(EVENTS, "lost", "lost")]);
-    assert!(matches!(refused, Err(AppendError::NotTaken(_))), "{refused:?}");
+    assert_eq!(refused, Err(AppendError::Fenced));
     let mut other = bed.log().writer("another").unwrap();
     other.write(vec![record(EVENTS, "2", "2")]).unwrap();
     later.write(vec![record(EVENTS, "3", "3")]).unwrap();
     assert_eq!(values_in(bed, EVENTS), sorted(0..4));
+}
+
+/// And whoever takes it back reads from the log's end what the other has written meanwhile.
+pub fn a_name_goes_to_and_fro_and_each_holder_sees_the_end_that_the_other_left(bed: &dyn Bed) {
+    prepare(bed);
+    for n in 0..4 {
+        let mut holder = bed.log().writer("to and fro").unwrap();
+        let term = holder.term();
+        let ends = ends(bed.log(), &[EVENTS], PATIENCE).unwrap();
+        let before = read_all(bed, EVENTS);
+        assert_eq!(before.len(), n, "all that was written before");
+        for it in before {
+            assert!(it.position.offset < ends[&it.position.at], "the end lies behind it");
+        }
+        let said = holder.write(vec![record(EVENTS, "key", &n.to_string())]).unwrap();
+        assert!(said[0].offset >= ends[&said[0].at], "and before what is written next");
+        assert_eq!(holder.term(), term);
+    }
 }
 
 /// Yes: all of it is there. No: none of it. And where the answer is that nobody knows, still not half.
@@ -83,6 +101,7 @@ pub fn a_writers_answer_is_true_or_says_that_it_does_not_know(bed: &dyn Bed) {
             Ok(said) => assert_eq!(&there, said, "write {n}"),
             Err(AppendError::NotTaken(why)) => assert!(there.is_empty(), "write {n}: {why}"),
             Err(AppendError::Unknown(_)) => assert!(there.is_empty() || there.len() == 3),
+            Err(AppendError::Fenced) => panic!("nobody else took the name"),
         }
     }
     assert!(answers.iter().any(Result::is_ok), "{answers:?}");
