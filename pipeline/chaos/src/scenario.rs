@@ -1,0 +1,148 @@
+//! Which fault comes when: three fixed scenarios, their moments drawn from the seed.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use clap::ValueEnum;
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+use tokio::sync::watch;
+
+use crate::evidence::Fault;
+use crate::parts::{Layout, Redis, Staffetta, now};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Scenario {
+    /// Processes are killed with SIGKILL in the middle and started again
+    Kill,
+    /// Redis is killed, stays away for 20 s, and comes back with what it had
+    RedisStop,
+    /// Redis forgets everything; later once more, and the stages are restarted
+    Flushall,
+}
+
+/// How long Redis stays away.
+const AWAY: Duration = Duration::from_secs(20);
+/// A process that is asked to end has so long to drain.
+const DRAIN: Duration = Duration::from_secs(60);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Act {
+    Kill(&'static str),
+    RedisAway,
+    Flush,
+    FlushAndRestart(&'static str),
+}
+
+impl Scenario {
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Kill => "kill",
+            Self::RedisStop => "redis-stop",
+            Self::Flushall => "flushall",
+        }
+    }
+
+    /// Whether the views are in Redis: always, but for the plainest installation.
+    #[must_use]
+    pub fn needs_redis(self) -> bool {
+        self != Self::Kill
+    }
+
+    /// The acts, each at the share of all messages after whose beginning it happens.
+    #[must_use]
+    pub fn acts(self, layout: Layout, seed: u64) -> Vec<(f64, Act)> {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let (early, late) = (rng.random_range(0.25..0.45), rng.random_range(0.6..0.8));
+        let (stages, ingest) = match layout {
+            Layout::One => ("run", "run"),
+            Layout::Two => ("stages", "ingest"),
+        };
+        match self {
+            Self::Kill => vec![(early, Act::Kill(stages)), (late, Act::Kill(ingest))],
+            Self::RedisStop => vec![(early, Act::RedisAway)],
+            Self::Flushall => vec![(early, Act::Flush), (late, Act::FlushAndRestart(stages))],
+        }
+    }
+}
+
+/// Does all acts at their moments; what was done, and when.
+pub async fn perform(
+    acts: Vec<(f64, Act)>,
+    messages: usize,
+    mut begun: watch::Receiver<usize>,
+    staffetta: &mut Staffetta,
+    redis: Option<&mut Redis>,
+) -> Result<Vec<Fault>> {
+    let mut redis = redis;
+    let mut faults = Vec::new();
+    for (share, act) in acts {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "a share of a count"
+        )]
+        let at = (messages as f64 * share) as usize;
+        begun.wait_for(|begun| *begun >= at).await.context("the sender has ended")?;
+        let fault = one(act, staffetta, redis.as_deref_mut()).await?;
+        eprint(&format!("{} after {at} messages, {} ms", fault.what, fault.to - fault.from));
+        faults.push(fault);
+    }
+    Ok(faults)
+}
+
+async fn one(act: Act, staffetta: &mut Staffetta, redis: Option<&mut Redis>) -> Result<Fault> {
+    let from = now();
+    let (what, repeats, blinds) = match act {
+        Act::Kill(name) => {
+            let part = staffetta.part(name)?;
+            part.process.kill()?;
+            part.process.start()?;
+            part.ready().await?;
+            (format!("SIGKILL of {name}"), true, false)
+        }
+        Act::RedisAway => {
+            let redis = redis.context("this scenario needs Redis")?;
+            redis.process.kill()?;
+            tokio::time::sleep(AWAY).await;
+            let back = now();
+            redis.start().await?;
+            // Blind until it may answer again; how long the views need then is part of the fault.
+            let what = format!("Redis away for {} s", AWAY.as_secs());
+            return Ok(Fault { what, from, to: back, repeats: false, blinds: true });
+        }
+        Act::Flush => {
+            redis.context("this scenario needs Redis")?.flush()?;
+            ("FLUSHALL".to_owned(), false, false)
+        }
+        Act::FlushAndRestart(name) => {
+            redis.context("this scenario needs Redis")?.flush()?;
+            let part = staffetta.part(name)?;
+            part.process.end(DRAIN).await?;
+            part.process.start()?;
+            part.ready().await?;
+            (format!("FLUSHALL and restart of {name}"), false, false)
+        }
+    };
+    Ok(Fault { what, from, to: now(), repeats, blinds })
+}
+
+#[expect(clippy::print_stderr, reason = "a person waits at the terminal")]
+pub fn eprint(text: &str) {
+    eprintln!("{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_draws_the_same_moments_twice() {
+        let acts = |seed| Scenario::Kill.acts(Layout::Two, seed);
+        assert_eq!(acts(3), acts(3));
+        assert_ne!(acts(3), acts(4));
+        assert!(acts(3)[0].0 < acts(3)[1].0);
+    }
+}
