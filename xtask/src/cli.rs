@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::{demo, servers, test, tidy};
+use crate::{chaos, demo, servers, test, tidy};
 
 /// What a developer of Staffetta can do.
 #[derive(Debug, Parser)]
@@ -34,6 +34,8 @@ pub enum Command {
     Postfix(servers::Postfix),
     /// Measure: build the benchmarks in release mode and run one
     Bench(demo::Bench),
+    /// Hurt what runs and prove that nothing is lost: a failure campaign on real parts
+    Chaos(chaos::Arguments),
 }
 
 impl Command {
@@ -46,6 +48,7 @@ impl Command {
             Self::Redis(command) => command.run(),
             Self::Postfix(command) => command.run(),
             Self::Bench(arguments) => arguments.run(),
+            Self::Chaos(arguments) => arguments.run(),
         }
     }
 }

@@ -156,7 +156,7 @@ fn program(arguments: &[OsString]) -> Command {
     command
 }
 
-fn exit_code(status: ExitStatus) -> ExitCode {
+pub fn exit_code(status: ExitStatus) -> ExitCode {
     ExitCode::from(code(status))
 }
 

@@ -1,8 +1,9 @@
 //! `cargo xtask`: what a developer of Staffetta can do.
 //!
-//! Exit codes: 0 as wished; 1 something failed; 2 the command line is wrong; `demo` and `bench` end
-//! with the code of the program they run.
+//! Exit codes: 0 as wished; 1 something failed; 2 the command line is wrong; `demo`, `bench` and
+//! `chaos` end with the code of the program they run.
 
+mod chaos;
 mod cli;
 mod console;
 mod demo;

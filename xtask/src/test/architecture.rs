@@ -31,7 +31,7 @@ const fn rule(package: &'static str, other: &'static str, twin: &'static str) ->
 
 const WITH_SIMULATORS: &[&str] = &["--features", "simulators"];
 
-const RULES: [Rule; 18] = [
+const RULES: [Rule; 23] = [
     // a rule of the product neither waits nor moves records
     rule("policy", "tokio", "consumers"),
     rule("policy", "runtime", "consumers"),
@@ -52,6 +52,12 @@ const RULES: [Rule; 18] = [
     rule("simulators", "edge", "staffetta"),
     rule("simulators", "producers", "staffetta"),
     rule("simulators", "consumers", "staffetta"),
+    // a checker that shares the rules shares their mistakes
+    rule("chaos", "policy", "staffetta"),
+    rule("chaos", "consumers", "staffetta"),
+    rule("chaos", "producers", "staffetta"),
+    rule("chaos", "sealing", "staffetta"),
+    rule("chaos", "edge", "staffetta"),
     // this command starts what a clean machine has not built yet
     rule("xtask", "rdkafka", "runtime"),
     // what is released holds no double

@@ -12,7 +12,10 @@ struct Foreign {
 }
 
 const FOREIGN: [Foreign; 3] = [
-    Foreign { word: "rdkafka", places: &["pipeline/runtime/src/kafka"] },
+    Foreign {
+        word: "rdkafka",
+        places: &["pipeline/runtime/src/kafka", "pipeline/chaos/src/source/kafka.rs"],
+    },
     Foreign { word: "fjall", places: &["pipeline/runtime/src/embedded"] },
     Foreign { word: "lettre", places: &["consumers/src/email"] },
 ];

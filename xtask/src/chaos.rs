@@ -1,0 +1,130 @@
+//! `chaos`: build the binary under test and the campaign, start a Kafka of its own, run the campaign
+//! in front. Everything else, Redis included, the campaign starts, hurts and ends itself.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, ValueEnum};
+
+use crate::demo::exit_code;
+use crate::packages::{self, Need};
+use crate::parts::{Place, kafka};
+use crate::process::{self, cargo, run_in_front};
+
+/// Examples:
+///   cargo xtask chaos --scenario kill
+///   cargo xtask chaos --scenario redis-stop --log embedded --messages 2000 --seed 7
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub struct Arguments {
+    /// kill, redis-stop or flushall
+    #[arg(long)]
+    scenario: String,
+    /// The log under test
+    #[arg(long, value_enum, default_value_t = Log::Kafka)]
+    log: Log,
+    /// How many messages to send
+    #[arg(long, value_name = "N")]
+    messages: Option<u64>,
+    /// Draws the order of the messages and the moments of the faults
+    #[arg(long, value_name = "S")]
+    seed: Option<u64>,
+    /// Requests begun a second
+    #[arg(long, value_name = "R")]
+    rate: Option<u64>,
+    /// Where the report is written as JSON
+    #[arg(long, value_name = "FILE")]
+    report: Option<OsString>,
+    /// Anything else for the campaign
+    #[arg(last = true)]
+    more: Vec<OsString>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Log {
+    Kafka,
+    Embedded,
+}
+
+impl Arguments {
+    pub fn run(self) -> Result<ExitCode> {
+        packages::ensure(&packages::BUILD)?;
+        packages::ensure(&[Need::Redis])?;
+        let program = build()?;
+        let kafka = match self.log {
+            Log::Kafka => Some(kafka::up(Place::passing("kafka"), kafka::Nodes::One)?),
+            Log::Embedded => None,
+        };
+        let bootstrap = kafka.as_ref().map(|kafka| kafka.bootstrap.clone());
+        let mut chaos = Command::new(program);
+        chaos.args(self.passed_on(bootstrap));
+        let status = run_in_front(&mut chaos)?;
+        drop(kafka);
+        Ok(exit_code(status))
+    }
+
+    fn passed_on(self, kafka: Option<String>) -> Vec<OsString> {
+        let redis = process::find("redis-server").map(PathBuf::into_os_string);
+        let pairs = [
+            ("--scenario", Some(self.scenario.into())),
+            ("--kafka", kafka.map(OsString::from)),
+            ("--redis-server", redis),
+            ("--messages", self.messages.map(|count| count.to_string().into())),
+            ("--seed", self.seed.map(|seed| seed.to_string().into())),
+            ("--rate", self.rate.map(|rate| rate.to_string().into())),
+            ("--report", self.report),
+        ];
+        let mut out = Vec::new();
+        for (flag, value) in pairs {
+            if let Some(value) = value {
+                out.extend([flag.into(), value]);
+            }
+        }
+        out.extend(self.more);
+        out
+    }
+}
+
+/// Builds both binaries in one go; where the campaign lies, the other beside it.
+fn build() -> Result<PathBuf> {
+    let manifest = process::workspace().join("Cargo.toml");
+    let mut build = cargo();
+    build.arg("build").arg("--manifest-path").arg(&manifest);
+    build.args(["-p", "staffetta", "-p", "chaos", "--features", "staffetta/simulators"]);
+    if !run_in_front(&mut build)?.success() {
+        bail!("staffetta and its campaigns do not build");
+    }
+    let mut metadata = cargo();
+    metadata.args(["metadata", "--no-deps", "--format-version", "1", "--manifest-path"]);
+    let metadata: serde_json::Value =
+        serde_json::from_str(&process::output(metadata.arg(manifest))?)?;
+    let target = metadata["target_directory"].as_str().context("cargo names no target folder")?;
+    Ok(PathBuf::from(target).join("debug").join("chaos"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        arguments: Arguments,
+    }
+
+    #[test]
+    fn what_the_campaign_understands_is_passed_on() {
+        let line = ["chaos", "--scenario", "kill", "--seed", "7", "--", "--time-scale", "30"];
+        let arguments = Line::try_parse_from(line).unwrap().arguments;
+        assert_eq!(arguments.log, Log::Kafka);
+        let passed = arguments.passed_on(Some("127.0.0.1:9".to_owned()));
+        let has = |pair: [&str; 2]| passed.windows(2).any(|two| two == pair);
+        assert!(has(["--scenario", "kill"]) && has(["--seed", "7"]));
+        assert!(has(["--kafka", "127.0.0.1:9"]) && has(["--time-scale", "30"]));
+        assert!(!passed.iter().any(|word| word == "--messages"));
+    }
+}
