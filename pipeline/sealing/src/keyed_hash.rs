@@ -173,7 +173,8 @@ mod tests {
         assert_ne!(hashes(1).api_key("k"), hashes(1).api_key("K"));
         assert_ne!(hashes(1).idempotency_key(&one, "k"), hashes(1).idempotency_key(&two, "ek"));
         assert_ne!(hashes(1).idempotency_key(&one, "k"), hashes(1).body(&one, b"k"));
-        let phone = |secret, citizen| hashes(secret).installation(Pseudonym([citizen; 16]), "phone");
+        let phone =
+            |secret, citizen| hashes(secret).installation(Pseudonym([citizen; 16]), "phone");
         assert_eq!(phone(1, 1), phone(1, 1));
         assert!(phone(1, 1) != phone(2, 1) && phone(1, 1) != phone(1, 2));
     }

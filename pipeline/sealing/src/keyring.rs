@@ -145,6 +145,17 @@ impl Document {
         id
     }
 
+    /// The key that wraps.
+    pub(crate) fn newest(&self) -> Option<KeyId> {
+        self.masters.last().map(|master| master.id)
+    }
+
+    /// Lets all master keys go but the one that wraps; says how many went.
+    pub(crate) fn drop_older(&mut self) -> usize {
+        let older = self.masters.len().saturating_sub(1);
+        self.masters.drain(..older).count()
+    }
+
     pub(crate) fn from_json(json: &[u8]) -> Result<Self, BadKeyring> {
         // The parser's own words may repeat the text it stumbled over; its position does not.
         let document: Self = serde_json::from_slice(json)

@@ -32,6 +32,9 @@ pub enum KeyringError {
     /// Somebody else is changing it, or died while doing so.
     #[error("{0} exists: a change is under way, or one was interrupted; then remove that file")]
     Busy(PathBuf),
+    /// A master key was added since the caller looked.
+    #[error("{0} has got another master key meanwhile: begin again")]
+    Changed(PathBuf),
     /// It is not a keyring.
     #[error("{path}: {source}")]
     Malformed {
@@ -117,16 +120,40 @@ impl Keyring {
         entropy: &dyn Entropy,
         now: Timestamp,
     ) -> Result<KeyId, KeyringError> {
-        // The draft is also the lock, so it is taken before the file is read.
-        let mut draft = Draft::take(path)?;
-        let mut document = read(path)?;
-        let id = document.rotate(entropy, now);
-        draft.fill(&document)?;
-        fs::rename(&draft.path, path).map_err(|error| io_error(path, error))?;
-        draft.renamed = true;
-        sync_folder(path)?;
-        Ok(id)
+        change(path, |document| Ok(document.rotate(entropy, now)))
     }
+}
+
+impl Keyring {
+    /// Drops all master keys but `newest`, for ever; says how many. The caller has seen that nothing
+    /// which is still needed is wrapped by them, and that every process wraps by `newest`.
+    ///
+    /// # Errors
+    /// `Changed`: `newest` is not the newest any more. As [`Keyring::rotate_master`].
+    pub fn drop_older_masters(path: &Path, newest: KeyId) -> Result<usize, KeyringError> {
+        change(path, |document| {
+            if document.newest() != Some(newest) {
+                return Err(KeyringError::Changed(path.to_owned()));
+            }
+            Ok(document.drop_older())
+        })
+    }
+}
+
+/// Reads the document, changes it and puts it in the file's place in one step.
+fn change<T>(
+    path: &Path,
+    change: impl FnOnce(&mut Document) -> Result<T, KeyringError>,
+) -> Result<T, KeyringError> {
+    // The draft is also the lock, so it is taken before the file is read.
+    let mut draft = Draft::take(path)?;
+    let mut document = read(path)?;
+    let changed = change(&mut document)?;
+    draft.fill(&document)?;
+    fs::rename(&draft.path, path).map_err(|error| io_error(path, error))?;
+    draft.renamed = true;
+    sync_folder(path)?;
+    Ok(changed)
 }
 
 /// The file to be, beside the file that is. Removed when dropped, unless it was renamed.

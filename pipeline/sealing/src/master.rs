@@ -1,6 +1,7 @@
 //! Master keys: the newest wraps, each of them unwraps.
 
 use schemas::ids::{Generation, Pseudonym};
+use schemas::records::{CitizenKeyRecord, Sealed};
 
 use crate::aad::{Aad, Purpose};
 use crate::cipher::Cipher;
@@ -11,8 +12,8 @@ use crate::key_id::KeyId;
 use crate::secret::{Secret, redacted};
 use crate::wrap::{self, WRAPPED_LEN};
 
-/// The master keys of one keyring. Rotation adds one; citizen keys are then re-wrapped, transit
-/// keys simply run out.
+/// The master keys of one keyring. Rotation adds one; what the older ones have wrapped is then
+/// wrapped anew, and they may be dropped.
 pub struct MasterKeys {
     newest: (KeyId, Cipher),
     older: Vec<(KeyId, Cipher)>,
@@ -57,6 +58,24 @@ impl MasterKeys {
     ) -> Result<CitizenKey, SealError> {
         let secret = self.unwrap(&citizen_aad(&citizen, &generation), wrapped)?;
         Ok(CitizenKey::from_secret(citizen, generation, secret))
+    }
+
+    /// The record with its key wrapped by the newest master key; nothing where it is already. The key
+    /// inside stays as it is, and so does everything under it.
+    ///
+    /// # Errors
+    /// As [`MasterKeys::unwrap_citizen`].
+    pub fn rewrap_citizen(
+        &self,
+        entropy: &dyn Entropy,
+        record: &CitizenKeyRecord,
+    ) -> Result<Option<CitizenKeyRecord>, SealError> {
+        if !self.is_outdated(&record.wrapped.0) {
+            return Ok(None);
+        }
+        let key = self.unwrap_citizen(record.citizen, record.generation, &record.wrapped.0)?;
+        let wrapped = Sealed(self.wrap_citizen(entropy, &key)?.to_vec());
+        Ok(Some(CitizenKeyRecord { wrapped, ..record.clone() }))
     }
 
     /// Whether `wrapped` was wrapped by another key than the newest, and so is due for re-wrapping

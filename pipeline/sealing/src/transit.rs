@@ -225,6 +225,29 @@ impl TransitKeys {
     }
 }
 
+impl MasterKeys {
+    /// The record with its key wrapped by the newest master key; nothing where it is already, or
+    /// where the key is destroyed. The key inside stays as it is.
+    ///
+    /// # Errors
+    /// As [`TransitKeys::apply`].
+    pub fn rewrap_transit(
+        &self,
+        entropy: &dyn Entropy,
+        record: &TransitKeyRecord,
+    ) -> Result<Option<TransitKeyRecord>, SealError> {
+        if record.wrapped.0.is_empty() || !self.is_outdated(&record.wrapped.0) {
+            return Ok(None);
+        }
+        let id: KeyId = record.key_id.parse().map_err(|_| SealError::BadForm)?;
+        let times = times(record.valid_from, record.destroy_after);
+        let aad = Aad::new(Purpose::TransitKey, &id.0).part(&times);
+        let secret = self.unwrap(&aad, &record.wrapped.0)?;
+        let wrapped = Sealed(self.wrap(entropy, &aad, &secret)?.to_vec());
+        Ok(Some(TransitKeyRecord { wrapped, ..record.clone() }))
+    }
+}
+
 impl Entry {
     fn order(&self) -> (Timestamp, KeyId) {
         (self.valid_from, self.id)

@@ -13,7 +13,7 @@ use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, PersistM
 use parking_lot::Mutex;
 
 use super::keys::kind;
-use super::store::{Batch, Store, StoreError, Visit};
+use super::store::{Batch, Scope, Store, StoreError, Visit};
 use crate::log::LogError;
 
 const MIB: u64 = 1024 * 1024;
@@ -151,7 +151,7 @@ impl Store for DiskStore {
         writes.commit().map_err(|e| store_error(&e))
     }
 
-    fn compact(&self) -> Result<(), StoreError> {
+    fn compact(&self, scope: Scope) -> Result<(), StoreError> {
         let mut compactions = self.compactions.lock();
         // Rounds: the first turns the journal and rewrites the trees; the next ones let go of the
         // old journal and of the tables that only former versions of the trees still named.
@@ -161,7 +161,11 @@ impl Store for DiskStore {
             }
             *compactions += 1;
             self.flush(*compactions)?;
-            for tree in self.trees() {
+            let rewritten: &[&Keyspace] = match scope {
+                Scope::Compacted => &[&self.compacted, &self.meta],
+                Scope::Everything => &self.trees(),
+            };
+            for tree in rewritten {
                 tree.major_compact().map_err(|e| store_error(&e))?;
             }
         }

@@ -20,6 +20,8 @@ pub(super) mod kind {
     pub const BOUNDS: u8 = b'b';
     /// A group's committed offset.
     pub const COMMITTED: u8 = b'o';
+    /// When the last compaction began that was finished.
+    pub const COMPACTION: u8 = b'c';
     /// The version of this layout.
     pub const FORMAT: u8 = b'F';
 }

@@ -36,6 +36,7 @@ use schemas::ids::Timestamp;
 use schemas::topics::Topic;
 
 pub use self::faults::{Call, Fault};
+pub use self::store::Scope;
 pub use self::sweep::Swept;
 
 use self::appending::{EmbeddedAppender, EmbeddedWriter};
@@ -122,12 +123,22 @@ impl EmbeddedLog {
     }
 
     /// Makes what was removed before this call unreadable on disk, by rewriting the files that held
-    /// it. Costs about as much writing as the log is long; blocks, others may go on meanwhile.
+    /// it. Costs about as much writing as these files are long, and 64 MB; blocks, others may go on
+    /// meanwhile.
     ///
     /// # Errors
     /// `Broken`: not finished; what was removed may still be on disk.
-    pub fn compact(&self) -> Result<(), LogError> {
-        Ok(self.0.core.store.compact()?)
+    pub fn compact(&self, scope: Scope) -> Result<(), LogError> {
+        self.0.core.compact(scope)
+    }
+
+    /// When the last compaction that was finished began: what compacted topics had removed before
+    /// that is on no disk. Survives restarts; absent: there was none.
+    ///
+    /// # Errors
+    /// `Broken`: the store cannot be read.
+    pub fn compacted_at(&self) -> Result<Option<Timestamp>, LogError> {
+        self.0.core.compacted_at()
     }
 
     fn create_all(&self) -> Result<(), LogError> {

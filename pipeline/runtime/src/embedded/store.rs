@@ -28,6 +28,16 @@ impl From<StoreError> for LogError {
     }
 }
 
+/// Which files a compaction rewrites.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Those of compacted topics: short, and all that an erasure must reach, for what the others hold
+    /// is sealed by keys that lie here.
+    Compacted,
+    /// All of them.
+    Everything,
+}
+
 /// Takes one pair of a scan and says whether the next one is wanted.
 pub(super) type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'a;
 
@@ -57,7 +67,7 @@ pub(super) trait Store: Send + Sync {
     ///
     /// # Errors
     /// Not finished; call it again.
-    fn compact(&self) -> Result<(), StoreError>;
+    fn compact(&self, scope: Scope) -> Result<(), StoreError>;
 }
 
 /// Everything in one tree of this process.
@@ -96,7 +106,7 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    fn compact(&self) -> Result<(), StoreError> {
+    fn compact(&self, _: Scope) -> Result<(), StoreError> {
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! Removing what has outlived its time, a bounded piece a call.
+//! Removing what has outlived its time, a bounded piece a call; and making it unreadable.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use schemas::topics::{Kept, Topic};
 use super::core::Core;
 use super::keys::{self, Place, kind};
 use super::state::{State, TopicState, Topics, set_bounds};
-use super::store::{Batch, StoreError};
+use super::store::{Batch, Scope, StoreError};
 use super::values::{self, Bounds, Newest};
 use crate::log::{LogError, TopicPartition};
 
@@ -76,6 +76,21 @@ impl Core {
             set_bounds(&mut state.topics, at, bounds);
         }
         Ok(Swept { removed: PIECE - left, more: left == 0 })
+    }
+
+    /// See [`super::EmbeddedLog::compact`].
+    pub fn compact(&self, scope: Scope) -> Result<(), LogError> {
+        let began = self.world.now();
+        self.store.compact(scope)?;
+        let note = (vec![kind::COMPACTION], Some(began.0.to_be_bytes().to_vec()));
+        Ok(self.store.apply([note].into(), self.settings.sync)?)
+    }
+
+    /// See [`super::EmbeddedLog::compacted_at`].
+    pub fn compacted_at(&self) -> Result<Option<Timestamp>, LogError> {
+        let note = self.store.get(&[kind::COMPACTION])?;
+        let began = note.and_then(|bytes| bytes.try_into().ok());
+        Ok(began.map(|bytes| Timestamp(i64::from_be_bytes(bytes))))
     }
 
     /// The first offset of `range` that is not older than `limit`, at most `most` behind the start.

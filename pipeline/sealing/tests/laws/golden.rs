@@ -137,6 +137,7 @@ fn keyed_hashes_never_change() {
             hex::encode(hashes.body(&service, b"{}")),
             "f26c889ee44edc03325cc1622f83f2343536da01787fd4032bdeb4819c533a39",
         ),
+        (hashes.installation(CITIZEN, "phone-1"), "6a53ab54b20e3da134e2c84ff89c6a1f"),
     ] {
         assert_eq!(made, expected);
     }

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use schemas::ids::{Pseudonym, Timestamp};
+use schemas::records::{CitizenKeyRecord, Sealed};
 use sealing::{
     BadKeyring, FiscalCode, Keyring, KeyringError, Part, SealError, SystemEntropy, TransitKeys,
 };
@@ -125,6 +126,53 @@ fn a_rotated_keyring_opens_the_old_and_wraps_by_the_new() {
     assert!(!new.masters().is_outdated(&again));
     let behind = old.masters().unwrap_citizen(who, when, &again).err();
     assert_eq!(behind, Some(SealError::UnknownKey(newest)), "an old keyring waits for the new");
+}
+
+#[test]
+fn what_was_wrapped_anew_opens_without_the_older_masters_and_the_rest_never_again() {
+    let (_folder, path) = folder();
+    let Town { entropy, citizen, .. } = Town::new(3);
+    let old = create(&path);
+    let of = |keyring: &Keyring| CitizenKeyRecord {
+        citizen: citizen.citizen(),
+        generation: citizen.generation(),
+        wrapped: Sealed(keyring.masters().wrap_citizen(&entropy, &citizen).unwrap().to_vec()),
+        created_at: NOW,
+    };
+    let record = of(&old);
+    let due = TransitKeys::default().due_records(&entropy, old.masters(), NOW, &SCHEDULES);
+    let transit = due.unwrap().remove(0);
+    assert_eq!(old.masters().rewrap_citizen(&entropy, &record), Ok(None), "nothing to do");
+    assert_eq!(old.masters().rewrap_transit(&entropy, &transit), Ok(None), "nothing to do");
+
+    let newest = Keyring::rotate_master(&path, &entropy, NOW).expect("rotated");
+    let both = load(&path);
+    let anew = both.masters().rewrap_citizen(&entropy, &record).unwrap().expect("outdated");
+    let transit_anew =
+        both.masters().rewrap_transit(&entropy, &transit).unwrap().expect("outdated");
+    let mut destroyed = transit.clone();
+    destroyed.wrapped.0.clear();
+    assert_eq!(both.masters().rewrap_transit(&entropy, &destroyed), Ok(None), "stays destroyed");
+
+    let stale = Keyring::drop_older_masters(&path, old.masters().newest());
+    assert!(matches!(stale, Err(KeyringError::Changed(_))));
+    assert_eq!(Keyring::drop_older_masters(&path, newest).expect("dropped"), 1);
+    let new = load(&path);
+    assert_eq!((new.masters().newest(), somebody(&new)), (newest, somebody(&old)));
+    let unwrap = |record: &CitizenKeyRecord| {
+        let masters = new.masters();
+        masters.unwrap_citizen(record.citizen, record.generation, &record.wrapped.0)
+    };
+    let message = &Town::new(4).message;
+    let kept = citizen.keep(&entropy, id(1), message).expect("kept");
+    assert!(
+        unwrap(&anew).expect("opens").recall(id(1), &kept).is_ok(),
+        "the key inside is the same"
+    );
+    assert_eq!(unwrap(&record).err(), Some(SealError::UnknownKey(old.masters().newest())));
+    let mut ring = TransitKeys::default();
+    assert_eq!(ring.apply(new.masters(), &transit_anew), Ok(()));
+    assert!(ring.apply(new.masters(), &transit).is_err());
 }
 
 #[test]

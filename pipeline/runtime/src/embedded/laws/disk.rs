@@ -2,6 +2,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use super::super::Scope;
 use super::*;
 use crate::log::LogError;
 
@@ -80,7 +81,7 @@ fn what_was_erased_is_in_no_file_after_compaction() {
     append(&log, [record(COMPACTED, "a", "CANARY-KEPT"), record(COMPACTED, "b", "CANARY-ERASED")]);
     append(&log, [record(COMPACTED, "c", "CANARY-REPLACED"), record(INPUT, "d", "CANARY-OLD")]);
     // Not only in the journal and in memory: also where the store keeps what is old.
-    log.compact().unwrap();
+    log.compact(Scope::Everything).unwrap();
     append(&log, [record(COMPACTED, "c", "new"), tombstone(COMPACTED, "b")]);
     clock.set(world.now().plus(Duration::from_secs(86_400 * 8)));
     append(&log, [record(INPUT, "d", "CANARY-YOUNG")]);
@@ -91,7 +92,7 @@ fn what_was_erased_is_in_no_file_after_compaction() {
     for canary in erased {
         assert!(files_with(folder.path(), canary) > 0, "{canary} was never there to be found");
     }
-    log.compact().unwrap();
+    log.compact(Scope::Everything).unwrap();
     for canary in erased {
         assert_eq!(files_with(folder.path(), canary), 0, "{canary} can still be read");
     }
@@ -102,6 +103,45 @@ fn what_was_erased_is_in_no_file_after_compaction() {
     let log = on_disk(folder.path(), world);
     assert_eq!(values(&log, COMPACTED), ["CANARY-KEPT", "new"]);
     assert_eq!(values(&log, INPUT), ["CANARY-YOUNG"]);
+}
+
+#[test]
+fn what_compacted_topics_let_go_is_in_no_file_after_the_short_compaction() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = on_disk(folder.path(), world().0);
+    let former =
+        [record(COMPACTED, "a", "CANARY-ERASED"), record(COMPACTED, "b", "CANARY-REPLACED")];
+    append(&log, former);
+    // Some of it in files, some in the journal, among what is long and stays.
+    log.compact(Scope::Compacted).unwrap();
+    append(&log, numbers(INPUT, 0..2_000));
+    append(&log, [record(COMPACTED, "c", "CANARY-YOUNG"), record(INPUT, "d", "CANARY-KEPT")]);
+    append(&log, [tombstone(COMPACTED, "a"), record(COMPACTED, "b", "new")]);
+    append(&log, [tombstone(COMPACTED, "c")]);
+    let gone = ["CANARY-ERASED", "CANARY-REPLACED", "CANARY-YOUNG"];
+    for canary in gone {
+        assert!(files_with(folder.path(), canary) > 0, "{canary} was never there to be found");
+    }
+    log.compact(Scope::Compacted).unwrap();
+    for canary in gone {
+        assert_eq!(files_with(folder.path(), canary), 0, "{canary} can still be read");
+    }
+    assert!(files_with(folder.path(), "CANARY-KEPT") > 0);
+    assert_eq!(values(&log, INPUT).len(), 2_001);
+}
+
+#[test]
+fn when_the_last_compaction_began_is_known_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let (world, clock) = world();
+    let began = {
+        let log = on_disk(folder.path(), world.clone());
+        assert_eq!(log.compacted_at(), Ok(None));
+        log.compact(Scope::Compacted).unwrap();
+        world.now()
+    };
+    clock.set(began.plus(Duration::from_secs(3_600)));
+    assert_eq!(on_disk(folder.path(), world).compacted_at(), Ok(Some(began)));
 }
 
 /// Lets the group pass everything, without outputs.

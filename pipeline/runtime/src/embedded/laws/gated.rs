@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
 
-use super::super::store::{Batch, MemoryStore, Store, StoreError, Visit};
+use super::super::store::{Batch, MemoryStore, Scope, Store, StoreError, Visit};
 use super::super::{Core, Running, State};
 use super::*;
 use crate::log::{AppendError, LogError};
@@ -53,7 +53,7 @@ impl Store for Gated {
         Ok(())
     }
 
-    fn compact(&self) -> Result<(), StoreError> {
+    fn compact(&self, _: Scope) -> Result<(), StoreError> {
         Ok(())
     }
 }
