@@ -184,6 +184,8 @@ pub enum Start {
     End,
     /// From these offsets; partitions not named start at the beginning.
     At(Vec<(TopicPartition, u64)>),
+    /// From these offsets; partitions not named are not read.
+    Only(Vec<(TopicPartition, u64)>),
 }
 
 /// Why an append was not acknowledged.

@@ -33,14 +33,16 @@ impl EmbeddedReader {
             for partition in 0..state.topic(*topic)?.partitions() {
                 let at = TopicPartition { topic: *topic, partition };
                 let bounds = state.bounds(at);
-                let next = match start {
-                    Start::Beginning => bounds.start,
-                    Start::End => bounds.end,
-                    Start::At(offsets) => {
-                        let named = offsets.iter().find(|(named, _)| *named == at);
-                        named.map_or(bounds.start, |(_, offset)| *offset)
-                    }
+                let named = |offsets: &[(TopicPartition, u64)]| {
+                    offsets.iter().find(|(named, _)| *named == at).map(|(_, offset)| *offset)
                 };
+                let next = match start {
+                    Start::Beginning => Some(bounds.start),
+                    Start::End => Some(bounds.end),
+                    Start::At(offsets) => Some(named(offsets).unwrap_or(bounds.start)),
+                    Start::Only(offsets) => named(offsets),
+                };
+                let Some(next) = next else { continue };
                 progress.insert(at, Progress { next, told: false });
             }
         }

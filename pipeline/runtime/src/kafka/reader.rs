@@ -85,14 +85,14 @@ impl Reader for KafkaReader {
     }
 }
 
-/// Every partition of `topics` with the offset to begin at.
+/// The partitions of `topics` that are read, with the offset to begin at.
 fn starts(
     cluster: &Cluster,
     topics: &[Topic],
     start: &Start,
 ) -> Result<TopicPartitionList, LogError> {
     let named: HashMap<TopicPartition, u64> = match start {
-        Start::At(offsets) => offsets.iter().copied().collect(),
+        Start::At(offsets) | Start::Only(offsets) => offsets.iter().copied().collect(),
         Start::Beginning | Start::End => HashMap::new(),
     };
     let mut list = TopicPartitionList::new();
@@ -102,7 +102,10 @@ fn starts(
             let offset = match (start, named.get(&at)) {
                 // Asked now, not when the client gets round to it: what is appended in between counts.
                 (Start::End, _) => Offset::Offset(offset_number(cluster.watermarks(at)?.1)),
-                (Start::At(_), Some(offset)) => Offset::Offset(offset_number(*offset)),
+                (Start::At(_) | Start::Only(_), Some(offset)) => {
+                    Offset::Offset(offset_number(*offset))
+                }
+                (Start::Only(_), None) => continue,
                 (Start::At(_) | Start::Beginning, _) => Offset::Beginning,
             };
             let (name, number) = (cluster.names.topic(*topic), partition_number(partition));

@@ -55,6 +55,7 @@ macro_rules! all_laws_hold_on {
                 the_end_is_told_even_behind_a_transaction,
                 the_end_is_told_of_an_empty_topic,
                 a_reader_starts_where_it_was_told,
+                a_reader_of_named_partitions_reads_no_other,
                 the_newest_record_of_a_key_remains;
             writers:
                 an_acknowledged_append_is_found_where_it_was_said,

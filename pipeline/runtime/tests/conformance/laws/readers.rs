@@ -92,6 +92,18 @@ pub fn a_reader_starts_where_it_was_told(bed: &dyn Bed) {
     assert_eq!(found.len(), elsewhere + 1);
 }
 
+pub fn a_reader_of_named_partitions_reads_no_other(bed: &dyn Bed) {
+    prepare(bed);
+    append_values(bed.log(), INPUT, 0..60);
+    let all = read_all(bed, INPUT);
+    let at = all.iter().max_by_key(|it| it.position.offset).unwrap().position;
+    let start = Start::Only(vec![(at.at, at.offset - 1)]);
+    let mut reader = bed.log().reader(&[INPUT], &start).unwrap();
+    let found = to_the_end(bed, reader.as_mut(), 1);
+    let offsets: Vec<_> = found.iter().map(|it| (it.position.at, it.position.offset)).collect();
+    assert_eq!(offsets, [(at.at, at.offset - 1), (at.at, at.offset)]);
+}
+
 pub fn the_newest_record_of_a_key_remains(bed: &dyn Bed) {
     prepare(bed);
     let mut records = Vec::new();
