@@ -1,11 +1,13 @@
 //! What one can say on the command line, and the exit codes.
 //!
 //! 0: done. 1: it failed, the last line says why and what to do. 2: the command line or the
-//! configuration is wrong. 3: it ran, and what it checked does not add up.
+//! configuration is wrong. 3: it ran, and what it checked does not add up. 4: it ran, and some rows
+//! were refused.
 
 mod citizens;
 mod keys;
 mod redrive;
+mod send;
 pub(crate) mod services;
 mod topics;
 mod why;
@@ -41,9 +43,11 @@ Examples:
   staffetta redrive list --cause undecodable
   staffetta redrive resend --stage vault --older-than 15m --dry-run
   staffetta why 01JNDKQJM0THQ3F7T59F27VNZ4
+  staffetta send messages.ndjson --url https://api.example --key-file key --preview 3
   STAFFETTA_LOG__KIND=kafka STAFFETTA_LOG__BOOTSTRAP=127.0.0.1:9092 staffetta run
 
-Exit codes: 0 done, 1 failed, 2 wrong command line or configuration, 3 ran but does not add up.";
+Exit codes: 0 done, 1 failed, 2 wrong command line or configuration, 3 ran but does not add up,
+4 sent but some rows were refused.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -92,6 +96,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Sends many messages by single calls to any endpoint that speaks IO's sender API.
+    Send(Box<send::Options>),
     /// Everything in one process with simulated providers and sample data.
     #[cfg(feature = "simulators")]
     Demo(crate::demo::Options),
@@ -123,12 +129,21 @@ pub fn run(cli: Cli) -> ExitCode {
             say(&error.to_string());
             ExitCode::from(2)
         }
+        Err(error) if error.is::<Misuse>() => {
+            say(&format!("error: {error}"));
+            ExitCode::from(2)
+        }
         Err(error) => {
             say(&format!("error: {error:#}"));
             ExitCode::FAILURE
         }
     }
 }
+
+/// A command line whose words are right and do not go together.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Misuse(pub String);
 
 #[expect(clippy::print_stderr, reason = "the command line's own voice")]
 fn say(text: &str) {
@@ -158,6 +173,7 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Config { what: ConfigCommand::Show } => print(config::DEFAULTS),
         Command::Redrive { what } => redrive::run(&what, &settings()?)?,
         Command::Why { message_id, json } => why::run(message_id, json, &settings()?)?,
+        Command::Send(options) => return send::run(&options),
         #[cfg(feature = "simulators")]
         Command::Demo(options) => return crate::demo::run(&options),
         #[cfg(feature = "simulators")]
