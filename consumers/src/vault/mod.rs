@@ -4,6 +4,7 @@
 //! never opened here, only the 32-byte message key is wrapped anew. An object whose transaction
 //! aborted is an orphan that nobody can find, and goes with its day.
 
+mod days;
 mod stage;
 mod store;
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use policy::consent::{Ask, Consent, Permission, decide};
 use policy::next_step::fallback_at;
+use policy::retention;
 use runtime::log::{Incoming, Outgoing};
 use runtime::stage::{Fault, Outcome, Received, Stage};
 use runtime::world::World;
@@ -91,7 +92,7 @@ impl VaultStage {
         match kept {
             Ok(wrapped_key) => {
                 let kept_until = now.plus(self.retention);
-                let day = kept_until.0.div_euclid(86_400_000);
+                let day = retention::day_of(kept_until);
                 let object = objects.entry(day).or_default();
                 let offset = object.len();
                 let content = &accepted.sealed.content.0;

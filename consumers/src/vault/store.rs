@@ -65,9 +65,9 @@ pub trait VaultStore: Send + Sync {
 /// The `object_store` crate's stores behind [`VaultStore`].
 #[derive(Clone)]
 pub struct Store {
-    inner: Arc<dyn ObjectStore>,
+    pub(super) inner: Arc<dyn ObjectStore>,
     /// Files are synced by hand: the local store renames but does not sync.
-    folder: Option<PathBuf>,
+    pub(super) folder: Option<PathBuf>,
 }
 
 impl Store {
@@ -101,11 +101,11 @@ impl Store {
         let Some(folder) = self.folder.clone() else { return Ok(()) };
         let file = folder.join(name);
         tokio::task::spawn_blocking(move || {
-            std::fs::File::open(&file)?.sync_all()?;
-            match file.parent() {
-                Some(parent) => std::fs::File::open(parent)?.sync_all(),
-                None => Ok(()),
-            }
+            let sync = |path: &std::path::Path| std::fs::File::open(path)?.sync_all();
+            sync(&file)?;
+            // The day's folder, and the entry of a new day in the folder of all days.
+            file.parent().map_or(Ok(()), sync)?;
+            sync(&folder)
         })
         .await?
     }

@@ -8,6 +8,7 @@ pub mod contract;
 pub mod mailbox;
 pub mod next_step;
 pub mod outcome;
+pub mod retention;
 pub mod retry;
 pub mod status;
 pub mod story;
