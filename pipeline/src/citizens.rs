@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use consumers::directory::{Directory, Register};
 use policy::admit::service::Category;
 use producers::citizens::{
-    CitizenApi, Citizens, CitizensConfig, Contents, Desk, Dossier, KeySource, Login, LoginConfig,
-    NotReady, Services, Validation,
+    CitizenApi, CitizenMetrics, Citizens, CitizensConfig, Contents, Desk, Dossier, KeySource,
+    Login, LoginConfig, NotReady, Rates, Services,
 };
 use producers::ingest::Registry;
 use runtime::log::Position;
@@ -28,6 +28,9 @@ pub async fn api(site: &Arc<Site>) -> anyhow::Result<CitizenApi> {
     let door = &site.settings.citizen_api;
     let config = CitizensConfig {
         consent_max_age: Duration::from_millis(site.settings.consent.max_age_ms),
+        rates: door.rate,
+        trusted_proxies: site.settings.ingest.trusted_proxies.clone(),
+        client_address_headers: site.settings.ingest.client_address_headers.clone(),
         ..CitizensConfig::default()
     };
     let keys = if door.jwks.starts_with("https://") {
@@ -40,7 +43,7 @@ pub async fn api(site: &Arc<Site>) -> anyhow::Result<CitizenApi> {
         audience: door.audience.clone(),
         keys,
         claim: door.fiscal_code_claim.clone(),
-        email_claim: None,
+        email: door.email(),
         leeway: Duration::from_secs(30),
     };
     let client = edge::token::token_client(edge::tls::client_config(None, &[])?)?;
@@ -49,10 +52,14 @@ pub async fn api(site: &Arc<Site>) -> anyhow::Result<CitizenApi> {
         .context("citizen_api.jwks: name the issuer's key set, a file or an https URL")?;
     let citizens: Arc<dyn Citizens> =
         Arc::new(View { directory: site.views.directory(), register: site.views.register() });
-    let log = Arc::clone(&site.log);
-    let writer = tokio::task::spawn_blocking(move || log.writer("citizen-api")).await??;
-    let world = site.world.clone();
-    let (desk, _thread) = Desk::open(writer, Arc::clone(&citizens), world, config.clone())?;
+    let metrics = CitizenMetrics::new(&site.metrics.registry);
+    let (desk, _thread) = Desk::open(
+        Arc::clone(&site.log),
+        Arc::clone(&citizens),
+        site.world.clone(),
+        config.clone(),
+        metrics.clone(),
+    )?;
     let contents = StoredContents {
         directory: site.views.directory(),
         store: Arc::clone(&site.store),
@@ -60,15 +67,16 @@ pub async fn api(site: &Arc<Site>) -> anyhow::Result<CitizenApi> {
     };
     Ok(CitizenApi {
         world: site.world.clone(),
+        rates: Rates::new(config.rates),
         config,
         keyring: Arc::clone(&site.keys.keyring),
         entropy: Arc::clone(&site.keys.entropy),
         login,
+        metrics,
         desk,
         citizens,
         contents: Arc::new(Opened(contents)),
         services: Arc::new(Known(Arc::clone(&site.registry))),
-        validation: Arc::new(Unmailed),
     })
 }
 
@@ -135,18 +143,5 @@ struct Known(Arc<Registry>);
 impl Services for Known {
     fn is_special(&self, service: &ServiceId) -> Option<bool> {
         self.0.by_id(service).map(|service| service.category == Category::Special)
-    }
-}
-
-/// No mail that validates an address leaves yet: an address stays unvalidated, and so unused, until a
-/// trusted back end's claim validates it.
-struct Unmailed;
-
-#[async_trait]
-impl Validation for Unmailed {
-    async fn mail(&self, _: &str, _: &str) {
-        tracing::warn!(
-            "an address waits for its validation mail, which this version does not send"
-        );
     }
 }

@@ -9,6 +9,7 @@ use consumers::apns::ApnsConfig;
 use consumers::email::EmailConfig;
 use consumers::fcm::FcmConfig;
 use consumers::vault::StoreConfig;
+use producers::citizens::{CitizenRates, EmailClaim};
 use producers::ingest::IngestConfig;
 use runtime::dead_limit::DeadLimits;
 use runtime::worker::Limits;
@@ -173,6 +174,19 @@ pub struct CitizenApiSettings {
     pub audience: String,
     pub jwks: String,
     pub fiscal_code_claim: String,
+    pub email_claim: String,
+    pub email_verified_claim: String,
+    pub rate: CitizenRates,
+}
+
+impl CitizenApiSettings {
+    /// The claims of a mailbox that counts as validated; none where no claim is named.
+    #[must_use]
+    pub fn email(&self) -> Option<EmailClaim> {
+        let named = |name: &String| Some(name.clone()).filter(|name| !name.is_empty());
+        let verified = named(&self.email_verified_claim);
+        named(&self.email_claim).map(|address| EmailClaim { address, verified })
+    }
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -189,6 +203,8 @@ impl Settings {
     pub fn faults(&self) -> Vec<String> {
         let mut faults: Vec<String> =
             self.ingest.faults().into_iter().map(|fault| format!("ingest.{fault}")).collect();
+        let rates = self.citizen_api.rate.faults();
+        faults.extend(rates.into_iter().map(|fault| format!("citizen_api.rate.{fault}")));
         let mut must = |holds: bool, fault: &str| {
             if !holds {
                 faults.push(fault.to_owned());

@@ -7,6 +7,7 @@ use hyper::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use policy::admit::Problem;
 
 use super::login::Denied;
+use super::rates::Wait;
 use super::rules::Refusal;
 
 /// Why a request does not end as its caller wished.
@@ -22,6 +23,10 @@ pub(super) enum Trouble {
     NotInForce,
     /// It left and no answer came.
     Unknown,
+    /// Another process took the pen: nothing was written, decide anew.
+    PenTaken,
+    /// More than the rate allows.
+    TooMany(Wait),
     /// An undecodable record stands in this citizen's way; operators have been told.
     Held,
     /// Sealing failed: ours.
@@ -31,6 +36,12 @@ pub(super) enum Trouble {
 impl From<Refusal> for Trouble {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(refusal)
+    }
+}
+
+impl From<Wait> for Trouble {
+    fn from(wait: Wait) -> Self {
+        Self::TooMany(wait)
     }
 }
 
@@ -61,7 +72,12 @@ impl Trouble {
             Self::Refused(Refusal::Conflict(why)) => Problem::new(409, "Conflict", *why),
             Self::Refused(Refusal::NotFound(why)) => Problem::new(404, "Not Found", *why),
             Self::NotReady => Problem::new(503, "Not ready", "Try again shortly."),
-            Self::NotTaken => Problem::new(503, "Not written", "Nothing was changed. Try again."),
+            Self::TooMany(_) => {
+                Problem::new(429, "Too many requests", "Nothing was changed. Try again later.")
+            }
+            Self::NotTaken | Self::PenTaken => {
+                Problem::new(503, "Not written", "Nothing was changed. Try again.")
+            }
             Self::NotInForce => Problem::new(
                 503,
                 "Not in force yet",
@@ -86,12 +102,20 @@ impl IntoResponse for Trouble {
         if problem.status == 503 {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
-        if problem.status == 401 {
+        if let Self::TooMany(Wait(seconds)) = self {
+            headers.insert(RETRY_AFTER, seconds.into());
+        }
+        if let Self::Denied(_) = self {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            response.extensions_mut().insert(Stranger);
         }
         response
     }
 }
+
+/// An extension of answers to whoever bore nothing valid.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stranger;
 
 /// The shape of a refusal (RFC 9457), for the description.
 #[derive(utoipa::ToSchema)]

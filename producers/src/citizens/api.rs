@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
+use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use axum::routing::{MethodRouter, get, post, put};
 use hyper::HeaderMap;
@@ -16,11 +17,14 @@ use serde::de::DeserializeOwned;
 
 use super::answers::{Trouble, unknown_path, wrong_method};
 use super::config::CitizensConfig;
-use super::desk::Desk;
+use super::desk::{Desk, Turn};
+use super::door::door;
 use super::login::{Caller, Login};
-use super::ports::{Citizens, Contents, Dossier, Services, Validation};
+use super::metrics::CitizenMetrics;
+use super::ports::{Citizens, Contents, Dossier, Services};
+use super::rates::Rates;
 use super::rules::Refusal;
-use super::{inbox, installations, leave, links, openapi, preferences, profile};
+use super::{inbox, installations, leave, links, mailbox, openapi, preferences, profile};
 use crate::http::{BodyLimits, Door, Read, read_body, secured};
 
 /// Everything the citizen API is made of.
@@ -30,11 +34,12 @@ pub struct CitizenApi {
     pub keyring: Arc<Keyring>,
     pub entropy: Arc<dyn Entropy>,
     pub login: Login,
-    pub desk: Desk,
+    pub rates: Rates,
+    pub metrics: CitizenMetrics,
+    pub desk: Arc<Desk>,
     pub citizens: Arc<dyn Citizens>,
     pub contents: Arc<dyn Contents>,
     pub services: Arc<dyn Services>,
-    pub validation: Arc<dyn Validation>,
 }
 
 type Api = Arc<CitizenApi>;
@@ -62,21 +67,46 @@ pub fn router(api: Arc<CitizenApi>) -> Router {
         )
         .route("/inbox", only(get(inbox::list)))
         .route("/inbox/{id}", only(get(inbox::open)))
-        .route("/profile/validation", only(post(profile::validate_again)))
+        .route("/profile/validation", only(post(mailbox::ask_again)))
         .route("/openapi.json", only(get(openapi::serve)));
     let whole = Router::new().merge(links()).nest("/api/v1", paths).fallback(unknown_path);
-    secured(whole.with_state(api), Door::SameOrigin)
+    let whole = whole.with_state(Arc::clone(&api)).layer(from_fn_with_state(api, door));
+    secured(whole, Door::SameOrigin)
 }
 
 /// Most bytes of a request's body.
 const MOST_BYTES: usize = 64 * 1024;
 
 impl CitizenApi {
-    /// Who calls, and the name the pipeline knows them by.
+    /// Who calls, and the name the pipeline knows them by. Counts the call.
     pub(super) async fn who(&self, headers: &HeaderMap) -> Result<(Caller, Pseudonym), Trouble> {
         let caller = self.login.who(headers).await?;
         let citizen = self.keyring.pepper().pseudonym(&caller.code);
+        self.count(citizen)?;
         Ok((caller, citizen))
+    }
+
+    /// Counts a call of somebody who has shown who they are.
+    pub(super) fn count(&self, citizen: Pseudonym) -> Result<(), Trouble> {
+        Ok(self.rates.citizens.take(citizen, self.world.now())?)
+    }
+
+    /// Runs `work` with the right to change `citizen`'s records, as [`Desk::change`] does. What was
+    /// asked is handed in again each time.
+    pub(super) async fn change<A, T, F>(
+        self: &Arc<Self>,
+        citizen: Pseudonym,
+        asked: A,
+        work: impl Fn(Arc<Self>, Turn, Arc<A>) -> F + Send + 'static,
+    ) -> Result<T, Trouble>
+    where
+        A: Send + Sync + 'static,
+        T: Send + 'static,
+        F: Future<Output = Result<T, Trouble>> + Send,
+    {
+        let (api, asked) = (Arc::clone(self), Arc::new(asked));
+        let again = move |turn| work(Arc::clone(&api), turn, Arc::clone(&asked));
+        self.desk.change(citizen, again).await
     }
 
     /// The key of the profile's registration.
@@ -101,28 +131,12 @@ impl CitizenApi {
             |sealed: &schemas::records::Sealed| key.open_field(Field::EmailAddress, &sealed.0);
         Ok(profile.email.as_ref().map(open).transpose()?)
     }
-
-    /// Mails the validation link; whoever asked does not wait for it.
-    pub(super) fn mail_validation(self: &Arc<Self>, profile: &CitizenProfile, address: String) {
-        let until = self.world.now().plus(self.config.validation_life);
-        let tokens = self.keyring.tokens();
-        let token = tokens.mailbox(profile.citizen, profile.generation, &address, until);
-        let api = Arc::clone(self);
-        tokio::spawn(async move { api.validation.mail(&address, &token).await });
-    }
 }
 
 /// The profile in a dossier.
 pub(super) fn on_board(dossier: &Dossier) -> Result<&CitizenProfile, Trouble> {
     let nobody = Refusal::NotFound("There is no profile: put one first.");
     Ok(dossier.profile.as_ref().ok_or(nobody)?)
-}
-
-/// Runs a change to its end, also when its caller hangs up.
-pub(super) async fn change<T: Send + 'static>(
-    work: impl Future<Output = Result<T, Trouble>> + Send + 'static,
-) -> Result<T, Trouble> {
-    tokio::spawn(work).await.unwrap_or(Err(Trouble::Unknown))
 }
 
 /// A JSON body of the wanted shape.

@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::rates::CitizenRates;
+use crate::ingest::TrustedProxy;
+
 /// Bounds and waits.
 #[derive(Debug, Clone)]
 pub struct CitizensConfig {
@@ -15,10 +18,18 @@ pub struct CitizensConfig {
     pub most_devices: usize,
     /// Messages of one page of the inbox.
     pub page: usize,
-    /// How long a mailed validation link works.
-    pub validation_life: Duration,
+    /// How long it is tried to mail a validation, at time scale 1.
+    pub validation_patience: Duration,
     /// Requests whose records may share a transaction.
     pub group: usize,
+    /// The one name under which citizens' records are written, in whichever process.
+    pub writer: String,
+    /// How long a process that lost the pen leaves it to the other one, at least.
+    pub pen_rest: Duration,
+    pub rates: CitizenRates,
+    /// Proxies whose word about the client's address is believed, and the headers that name it.
+    pub trusted_proxies: Vec<TrustedProxy>,
+    pub client_address_headers: Vec<String>,
 }
 
 impl Default for CitizensConfig {
@@ -28,8 +39,13 @@ impl Default for CitizensConfig {
             barrier: Duration::from_secs(5),
             most_devices: 10,
             page: 50,
-            validation_life: Duration::from_secs(86_400),
+            validation_patience: Duration::from_secs(86_400),
             group: 64,
+            writer: "citizen-api".to_owned(),
+            pen_rest: Duration::from_millis(250),
+            rates: CitizenRates::default(),
+            trusted_proxies: Vec::new(),
+            client_address_headers: Vec::new(),
         }
     }
 }
@@ -42,10 +58,19 @@ pub struct LoginConfig {
     pub keys: KeySource,
     /// The claim that carries the fiscal code as SPID and CIE give it, `TINIT-…`.
     pub claim: String,
-    /// A claim whose address counts as validated; none unless the issuer itself proves mailboxes.
-    pub email_claim: Option<String>,
+    /// The address that the issuer vouches for; none unless it proves mailboxes itself.
+    pub email: Option<EmailClaim>,
     /// Clocks may differ by this.
     pub leeway: Duration,
+}
+
+/// The claims of a mailbox that counts as validated.
+#[derive(Debug, Clone)]
+pub struct EmailClaim {
+    /// Carries the address.
+    pub address: String,
+    /// Must be `true` beside it; none where the issuer puts proven addresses into tokens only.
+    pub verified: Option<String>,
 }
 
 /// Where the issuer's public keys (a JSON Web Key Set, RFC 7517) come from.

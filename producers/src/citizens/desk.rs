@@ -1,35 +1,35 @@
-//! The one desk that all writing about citizens passes: one citizen's changes one after the other,
-//! all of them through one transactional writer, each answered only once the view shows it.
+//! The one desk that all writing about citizens passes: one citizen's changes one after the other, each
+//! decided on all that went before, all of them through the pen, each answered only once the view
+//! shows it.
 
 use std::collections::HashMap;
+use std::future::Future;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
-use runtime::log::{AppendError, Outgoing, Position, Writer};
+use runtime::log::{Log, Outgoing, Position};
 use runtime::world::World;
 use schemas::ids::Pseudonym;
-use tokio::sync::{MutexGuard, mpsc, oneshot};
+use schemas::topics::Topic;
+use tokio::sync::OwnedMutexGuard;
 
 use super::answers::Trouble;
 use super::config::CitizensConfig;
+use super::metrics::CitizenMetrics;
+use super::pen::{NotHeld, Pen, Tenure, Unwritten};
 use super::ports::{Citizens, Dossier};
 
 /// Citizens whose pseudonyms share the last byte wait for each other; there are enough of them.
 const TURNS: usize = 256;
 
-/// Requests that may wait for the writer; one more is told to come again.
-const QUEUE: usize = 1_024;
-
-struct Job {
-    records: Vec<Outgoing>,
-    done: oneshot::Sender<Result<Vec<Position>, AppendError>>,
-}
+/// How often a change is decided anew because another process took the pen meanwhile.
+const DECISIONS: usize = 5;
 
 /// Where changes are handed in.
 pub struct Desk {
-    jobs: mpsc::Sender<Job>,
-    turns: Vec<tokio::sync::Mutex<()>>,
+    pen: Pen,
+    turns: Vec<Arc<tokio::sync::Mutex<()>>>,
     /// Written and not yet seen in the view.
     unseen: Mutex<HashMap<Pseudonym, Vec<Position>>>,
     citizens: Arc<dyn Citizens>,
@@ -38,42 +38,81 @@ pub struct Desk {
 }
 
 impl Desk {
-    /// Starts the writer's thread; it ends when the desk is dropped and all is written.
+    /// Starts the writer's thread; it ends when the desk is dropped and all is written. Nothing is
+    /// taken from another process before there is something to write.
     ///
     /// # Errors
     /// No thread.
     pub fn open(
-        writer: Box<dyn Writer>,
+        log: Arc<dyn Log>,
         citizens: Arc<dyn Citizens>,
         world: World,
         config: CitizensConfig,
-    ) -> std::io::Result<(Self, JoinHandle<()>)> {
-        let (jobs, queue) = mpsc::channel(QUEUE);
-        let group = config.group.max(1);
-        let thread = std::thread::Builder::new()
-            .name("citizens-writer".to_owned())
-            .spawn(move || write_all(writer, queue, group))?;
-        let turns = (0..TURNS).map(|_| tokio::sync::Mutex::new(())).collect();
-        let unseen = Mutex::default();
-        Ok((Self { jobs, turns, unseen, citizens, world, config }, thread))
+        metrics: CitizenMetrics,
+    ) -> std::io::Result<(Arc<Self>, JoinHandle<()>)> {
+        let (pen, thread) = Pen::open(log, world.clone(), &config, metrics)?;
+        let turns = (0..TURNS).map(|_| Arc::default()).collect();
+        let desk = Self { pen, turns, unseen: Mutex::default(), citizens, world, config };
+        Ok((Arc::new(desk), thread))
     }
 
-    /// Waits until all earlier changes of this citizen are seen, then gives the only right to change.
+    /// Runs `work` with the only right to change this citizen's records, to its end also when its
+    /// caller hangs up: a write whose places nobody noted would let the next request decide on the
+    /// past. Where another process took the pen before the write, `work` runs again on what it wrote.
     ///
     /// # Errors
-    /// `NotReady`: an earlier change is still not seen; deciding on what the view shows would be
-    /// deciding on the past.
-    pub(super) async fn turn(&self, citizen: Pseudonym) -> Result<Turn<'_>, Trouble> {
-        let turn = self.turns[usize::from(citizen.0[15])].lock().await;
-        let unseen = self.unseen.lock().get(&citizen).cloned();
-        if let Some(positions) = unseen {
-            self.see(citizen, &positions).await.map_err(|_| Trouble::NotReady)?;
+    /// `NotReady`: the view has not come as far as what was written before. `NotTaken`: the pen is
+    /// not to be had. And whatever `work` ends with.
+    pub(super) async fn change<T, F>(
+        self: &Arc<Self>,
+        citizen: Pseudonym,
+        work: impl Fn(Turn) -> F + Send + 'static,
+    ) -> Result<T, Trouble>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Trouble>> + Send,
+    {
+        let desk = Arc::clone(self);
+        let decided = tokio::spawn(async move {
+            for _ in 0..DECISIONS {
+                let turn = desk.turn(citizen).await?;
+                let decided = work(turn).await;
+                if !matches!(decided, Err(Trouble::PenTaken)) {
+                    return decided;
+                }
+            }
+            Err(Trouble::NotTaken)
+        });
+        decided.await.unwrap_or(Err(Trouble::Unknown))
+    }
+
+    async fn turn(self: &Arc<Self>, citizen: Pseudonym) -> Result<Turn, Trouble> {
+        let turn = Arc::clone(&self.turns[usize::from(citizen.0[15])]).lock_owned().await;
+        let tenure = self.tenure().await?;
+        let mut before = tenure.before(citizen);
+        before.extend(self.unseen.lock().get(&citizen).into_iter().flatten());
+        self.see(citizen, &before).await.map_err(|_| Trouble::NotReady)?;
+        Ok(Turn { desk: Arc::clone(self), citizen, tenure, _turn: turn })
+    }
+
+    async fn tenure(&self) -> Result<Arc<Tenure>, Trouble> {
+        let deadline = self.world.now().plus(self.config.barrier);
+        loop {
+            match self.pen.hold().await {
+                Ok(tenure) => return Ok(tenure),
+                Err(NotHeld::Rest { until }) if until <= deadline => {
+                    self.world.sleep_until(until).await;
+                }
+                Err(NotHeld::Rest { .. } | NotHeld::Unavailable) => return Err(Trouble::NotTaken),
+            }
         }
-        Ok(Turn { desk: self, citizen, _turn: turn })
     }
 
     async fn see(&self, citizen: Pseudonym, positions: &[Position]) -> Result<(), Trouble> {
         let until = self.world.now().plus(self.config.barrier);
+        if positions.is_empty() {
+            return Ok(());
+        }
         if !self.citizens.wait_applied(citizen, positions, until).await {
             return Err(Trouble::NotInForce);
         }
@@ -82,16 +121,20 @@ impl Desk {
     }
 }
 
-/// The right to change one citizen's records, held by one request at a time. To be used in a task that
-/// goes on when the caller hangs up: a write whose positions nobody noted would let the next request
-/// decide on the past.
-pub(super) struct Turn<'a> {
-    desk: &'a Desk,
+/// The right to change one citizen's records, held by one request at a time.
+pub(super) struct Turn {
+    desk: Arc<Desk>,
     citizen: Pseudonym,
-    _turn: MutexGuard<'a, ()>,
+    tenure: Arc<Tenure>,
+    _turn: OwnedMutexGuard<()>,
 }
 
-impl Turn<'_> {
+impl Turn {
+    /// Whose records they are.
+    pub fn citizen(&self) -> Pseudonym {
+        self.citizen
+    }
+
     /// What the view says now, with all earlier changes in it.
     ///
     /// # Errors
@@ -101,29 +144,22 @@ impl Turn<'_> {
         if dossier.held { Err(Trouble::Held) } else { Ok(dossier) }
     }
 
-    /// Writes records in one transaction and waits until the view shows them.
+    /// Writes records in one transaction and waits until the view shows those that it holds.
     ///
     /// # Errors
-    /// `NotTaken`, `Unknown`, `NotInForce`.
+    /// `NotTaken`, `Unknown`, `NotInForce`, `PenTaken`.
     pub async fn write(&self, records: Vec<Outgoing>) -> Result<(), Trouble> {
         if records.is_empty() {
             return Ok(());
         }
-        let (done, written) = oneshot::channel();
-        self.desk.jobs.try_send(Job { records, done }).map_err(|_| Trouble::NotTaken)?;
-        let positions = match written.await {
-            Ok(Ok(positions)) => positions,
-            Ok(Err(AppendError::NotTaken(why))) => {
-                tracing::warn!(why, "a citizen's change was not written");
-                return Err(Trouble::NotTaken);
-            }
-            Ok(Err(AppendError::Fenced)) => return Err(Trouble::NotTaken),
-            Ok(Err(AppendError::Unknown(why))) => {
-                tracing::warn!(why, "a citizen's change has an unknown outcome");
-                return Err(Trouble::Unknown);
-            }
-            Err(_) => return Err(Trouble::Unknown),
-        };
+        let written = self.desk.pen.write(&self.tenure, records).await;
+        let mut positions = written.map_err(|unwritten| match unwritten {
+            Unwritten::NotTaken => Trouble::NotTaken,
+            Unwritten::Unknown => Trouble::Unknown,
+            Unwritten::Over => Trouble::PenTaken,
+        })?;
+        // No view holds the work that is asked of a stage.
+        positions.retain(|position| position.at.topic != Topic::Validation);
         self.desk.unseen.lock().entry(self.citizen).or_default().extend(&positions);
         self.desk.see(self.citizen, &positions).await
     }
@@ -134,37 +170,11 @@ impl Turn<'_> {
     /// As [`Turn::write`].
     pub async fn settle(self, records: Vec<Outgoing>) -> Result<(), Trouble> {
         self.write(records).await?;
-        let desk = self.desk;
+        let desk = Arc::clone(&self.desk);
         // Others need not wait for what only this answer waits for.
         drop(self);
         let old = desk.world.now().plus(desk.config.consent_max_age);
         desk.world.sleep_until(old).await;
         Ok(())
-    }
-}
-
-/// Takes what has queued up, at most `group` requests, and writes it as one transaction.
-fn write_all(mut writer: Box<dyn Writer>, mut queue: mpsc::Receiver<Job>, group: usize) {
-    while let Some(first) = queue.blocking_recv() {
-        let mut jobs = vec![first];
-        while jobs.len() < group {
-            let Ok(job) = queue.try_recv() else { break };
-            jobs.push(job);
-        }
-        let records = jobs.iter().flat_map(|job| job.records.iter().cloned()).collect();
-        let written = writer.write(records);
-        let mut rest = written.as_deref().unwrap_or_default();
-        for job in jobs {
-            let answer = match &written {
-                Ok(_) => {
-                    let (own, others) = rest.split_at(job.records.len().min(rest.len()));
-                    rest = others;
-                    Ok(own.to_vec())
-                }
-                Err(error) => Err(error.clone()),
-            };
-            // Nobody listens any more: the caller hung up, the records stand all the same.
-            let _ = job.done.send(answer);
-        }
     }
 }

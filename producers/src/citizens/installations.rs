@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::answers::{Refused, Trouble};
-use super::api::{Answer, CitizenApi, change, json, on_board};
+use super::api::{Answer, CitizenApi, json, on_board};
 use super::ports::Dossier;
 use super::records::{put, tombstone};
 use super::rules::{Refusal, fits};
@@ -50,7 +50,7 @@ const DONE: Done = Done { message: "ok" };
 /// Tokens are opaque and their length is not promised; these are bounds, not checks of shape.
 const TOKEN: std::ops::RangeInclusive<usize> = 8..=4_096;
 
-#[utoipa::path(put, path = "/installations/{installation_id}", tag = "devices", params(("installation_id" = String, Path)), request_body = Installation, responses((status = 200, description = "In force", body = Done), (status = 400, description = "not a device", body = Refused, content_type = "application/problem+json"), (status = 401, description = "not logged in", body = Refused, content_type = "application/problem+json"), (status = 404, description = "not on board", body = Refused, content_type = "application/problem+json"), (status = 503, description = "not ready or not in force yet: try again", body = Refused, content_type = "application/problem+json")), security(("login" = [])))]
+#[utoipa::path(put, path = "/installations/{installation_id}", tag = "devices", params(("installation_id" = String, Path)), request_body = Installation, responses((status = 200, description = "In force", body = Done), (status = 400, description = "not a device", body = Refused, content_type = "application/problem+json"), (status = 401, description = "not logged in", body = Refused, content_type = "application/problem+json"), (status = 429, description = "too many: `Retry-After` says until when", body = Refused, content_type = "application/problem+json"), (status = 404, description = "not on board", body = Refused, content_type = "application/problem+json"), (status = 503, description = "not ready or not in force yet: try again", body = Refused, content_type = "application/problem+json")), security(("login" = [])))]
 pub(super) async fn register(
     State(api): State<Arc<CitizenApi>>,
     Path(installation): Path<String>,
@@ -65,12 +65,12 @@ pub(super) async fn register(
     if !TOKEN.contains(&token.len()) || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(Refusal::Bad("`pushChannel` must be a device token.").into());
     }
-    change(async move {
-        let turn = api.desk.turn(citizen).await?;
+    api.change(citizen, (installation, body), |api, turn, asked| async move {
+        let (citizen, (installation, body)) = (turn.citizen(), &*asked);
         let dossier = turn.dossier().await?;
         let profile = on_board(&dossier)?;
         let key = api.key(&dossier, profile.generation)?;
-        let field = Field::DeviceToken { installation: &installation };
+        let field = Field::DeviceToken { installation };
         let device = Device {
             citizen,
             generation: profile.generation,
@@ -79,8 +79,8 @@ pub(super) async fn register(
                 PlatformWord::Gcm | PlatformWord::Fcm | PlatformWord::Fcmv1 => Platform::Fcm,
             },
             token: Sealed(key.seal_field(&*api.entropy, field, &body.push_channel)?),
-            registered_at: registered_at(&dossier, &installation, api.world.now()),
-            installation,
+            registered_at: registered_at(&dossier, installation, api.world.now()),
+            installation: installation.clone(),
         };
         let mut records = vec![put(&api.world.codec, &device)];
         for oldest in surplus(&dossier, &device, api.config.most_devices) {
@@ -110,7 +110,7 @@ fn surplus<'a>(dossier: &'a Dossier, new: &Device, most: usize) -> Vec<&'a str> 
 }
 
 /// Answers alike whether the device was known or not.
-#[utoipa::path(delete, path = "/installations/{installation_id}", tag = "devices", params(("installation_id" = String, Path)), responses((status = 200, description = "In force", body = Done), (status = 401, description = "not logged in", body = Refused, content_type = "application/problem+json"), (status = 503, description = "not ready or not in force yet: try again", body = Refused, content_type = "application/problem+json")), security(("login" = [])))]
+#[utoipa::path(delete, path = "/installations/{installation_id}", tag = "devices", params(("installation_id" = String, Path)), responses((status = 200, description = "In force", body = Done), (status = 401, description = "not logged in", body = Refused, content_type = "application/problem+json"), (status = 429, description = "too many: `Retry-After` says until when", body = Refused, content_type = "application/problem+json"), (status = 503, description = "not ready or not in force yet: try again", body = Refused, content_type = "application/problem+json")), security(("login" = [])))]
 pub(super) async fn remove(
     State(api): State<Arc<CitizenApi>>,
     Path(installation): Path<String>,
@@ -119,15 +119,15 @@ pub(super) async fn remove(
     let (_, citizen) = api.who(&headers).await?;
     check(&installation)?;
     let installation = api.keyring.hashes().installation(citizen, &installation);
-    change(async move {
-        let turn = api.desk.turn(citizen).await?;
+    api.change(citizen, installation, |_, turn, installation| async move {
+        let (citizen, installation) = (turn.citizen(), installation.as_str());
         let dossier = turn.dossier().await?;
         let mut records = Vec::new();
-        if dossier.devices.contains_key(&installation) {
-            records.push(tombstone(Topic::Device, citizen, &installation));
+        if dossier.devices.contains_key(installation) {
+            records.push(tombstone(Topic::Device, citizen, installation));
         }
-        if dossier.deaths.contains_key(&installation) {
-            records.push(tombstone(Topic::DeviceDeath, citizen, &installation));
+        if dossier.deaths.contains_key(installation) {
+            records.push(tombstone(Topic::DeviceDeath, citizen, installation));
         }
         turn.settle(records).await?;
         Ok(Json(DONE).into_response())

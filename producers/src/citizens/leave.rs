@@ -12,7 +12,7 @@ use schemas::records::CitizenErased;
 use schemas::topics::Topic;
 
 use super::answers::Refused;
-use super::api::{Answer, CitizenApi, change};
+use super::api::{Answer, CitizenApi};
 use super::ports::Dossier;
 use super::records::{put, tombstone, unstore};
 
@@ -20,11 +20,11 @@ use super::records::{put, tombstone, unstore};
 /// already taken away (without its preferences a profile would permit what was refused). Then one
 /// transaction ends everything, key first. Cut short in between, what is left is found by a repeat or by
 /// the next registration and ended there. Answers 204 also when there is nothing to erase.
-#[utoipa::path(delete, path = "/profile", tag = "profile", responses((status = 204, description = "Erased"), (status = 401, description = "not logged in", body = Refused, content_type = "application/problem+json"), (status = 503, description = "not ready or not in force yet: try again", body = Refused, content_type = "application/problem+json")), security(("login" = [])))]
+#[utoipa::path(delete, path = "/profile", tag = "profile", responses((status = 204, description = "Erased"), (status = 401, description = "not logged in", body = Refused, content_type = "application/problem+json"), (status = 429, description = "too many: `Retry-After` says until when", body = Refused, content_type = "application/problem+json"), (status = 503, description = "not ready or not in force yet: try again", body = Refused, content_type = "application/problem+json")), security(("login" = [])))]
 pub(super) async fn leave(State(api): State<Arc<CitizenApi>>, headers: HeaderMap) -> Answer {
     let (_, citizen) = api.who(&headers).await?;
-    change(async move {
-        let turn = api.desk.turn(citizen).await?;
+    api.change(citizen, (), |api, turn, _| async move {
+        let citizen = turn.citizen();
         let generation = turn.dossier().await?.generation();
         if generation.is_some() {
             turn.write(vec![tombstone(Topic::Profile, citizen, "")]).await?;

@@ -8,8 +8,9 @@ use hyper::StatusCode;
 use schemas::records::Unsubscribe;
 use sealing::MailboxClaim;
 
-use super::answers::{Trouble, page};
-use super::api::{Answer, CitizenApi, change};
+use super::answers::{Stranger, Trouble, page};
+use super::api::{Answer, CitizenApi};
+use super::mailbox::validate;
 use super::ports::Dossier;
 use super::records::put;
 
@@ -38,11 +39,12 @@ pub(super) async fn unsubscribe(
     let Ok((citizen, service_id)) = api.keyring.tokens().open_unsubscribe(&token) else {
         return Ok(no_longer());
     };
-    change(async move {
-        let turn = api.desk.turn(citizen).await?;
+    api.count(citizen)?;
+    api.change(citizen, service_id, |api, turn, service_id| async move {
         // Asked of no dossier: a refusal is taken down whatever else is wrong with it.
         let at = api.world.now();
-        let record = Unsubscribe { citizen, service_id, at };
+        let citizen = turn.citizen();
+        let record = Unsubscribe { citizen, service_id: (*service_id).clone(), at };
         turn.settle(vec![put(&api.world.codec, &record)]).await?;
         Ok(page(
             StatusCode::OK,
@@ -79,17 +81,15 @@ pub(super) async fn mailbox(
     let Ok(claim) = api.keyring.tokens().open_mailbox(&token, api.world.now()) else {
         return Ok(no_longer());
     };
-    change(async move {
-        let turn = api.desk.turn(claim.citizen).await?;
+    api.count(claim.citizen)?;
+    api.change(claim.citizen, claim, |api, turn, claim| async move {
         let dossier = turn.dossier().await?;
         if !is_still_theirs(&api, &dossier, &claim)? {
             return Ok(no_longer());
         }
         let Some(mut profile) = dossier.profile else { return Ok(no_longer()) };
         if !profile.email_validated {
-            profile.email_validated = true;
-            profile.version += 1;
-            profile.updated_at = api.world.now();
+            validate(&api, &mut profile);
             turn.settle(vec![put(&api.world.codec, &profile)]).await?;
         }
         Ok(page(
@@ -116,10 +116,12 @@ fn is_still_theirs(
 }
 
 fn no_longer() -> axum::response::Response {
-    page(
+    let mut page = page(
         StatusCode::NOT_FOUND,
         "Questo collegamento non è valido, o non lo è più.",
         "This link is not valid, or not any more.",
         None,
-    )
+    );
+    page.extensions_mut().insert(Stranger);
+    page
 }

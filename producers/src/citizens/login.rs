@@ -14,7 +14,7 @@ use sealing::FiscalCode;
 use serde_json::Value;
 use tokio::sync::Mutex;
 
-use super::config::{KeySource, LoginConfig};
+use super::config::{EmailClaim, KeySource, LoginConfig};
 
 /// Signatures that are believed. No shared secrets, no `none`, nothing a token could choose itself.
 const ALGORITHMS: [Algorithm; 3] = [Algorithm::ES256, Algorithm::RS256, Algorithm::EdDSA];
@@ -117,8 +117,8 @@ impl Login {
         let claims = claims.next().ok_or(Denied::BadToken)?.claims;
         let text = |name: &str| claims.get(name).and_then(Value::as_str);
         let code = text(&self.config.claim).and_then(|it| FiscalCode::from_spid(it).ok());
-        let email = self.config.email_claim.as_deref().and_then(text);
-        Ok(Caller { code: code.ok_or(Denied::NoPerson)?, email: email.map(str::to_owned) })
+        let email = self.config.email.as_ref().and_then(|claim| vouched(claim, &claims));
+        Ok(Caller { code: code.ok_or(Denied::NoPerson)?, email })
     }
 
     /// Keys of that algorithm; of that id, where both token and key name one.
@@ -158,6 +158,14 @@ impl Login {
             Err(error) => tracing::warn!(%error, "going on with the keys known so far"),
         }
     }
+}
+
+/// The address, where the token says that it is proven. Only the boolean says so: a text is no proof.
+fn vouched(claim: &EmailClaim, claims: &Value) -> Option<String> {
+    let verified = claim.verified.as_ref();
+    let is_proven = verified.is_none_or(|name| claims.get(name) == Some(&Value::Bool(true)));
+    let address = claims.get(&claim.address).and_then(Value::as_str).filter(|_| is_proven);
+    address.map(str::to_owned)
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {

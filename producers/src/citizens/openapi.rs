@@ -7,7 +7,7 @@ use hyper::header::CONTENT_TYPE;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{inbox, installations, leave, links, preferences, profile};
+use super::{inbox, installations, leave, links, mailbox, preferences, profile};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -19,7 +19,7 @@ use super::{inbox, installations, leave, links, preferences, profile};
     ),
     servers((url = "/api/v1")),
     paths(
-        profile::read, profile::write, profile::validate_again, leave::leave, preferences::read,
+        profile::read, profile::write, mailbox::ask_again, leave::leave, preferences::read,
         preferences::write, installations::register, installations::remove, inbox::list,
         inbox::open, links::unsubscribe_page, links::unsubscribe, links::mailbox_page,
         links::mailbox,

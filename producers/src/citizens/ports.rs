@@ -93,11 +93,3 @@ pub trait Services: Send + Sync {
     /// Whether the service goes by activation (IO's category SPECIAL); `None`: no such service.
     fn is_special(&self, service: &ServiceId) -> Option<bool>;
 }
-
-/// Mails the link that validates an address.
-#[async_trait]
-pub trait Validation: Send + Sync {
-    /// Best effort: a mail that is lost is asked for again by writing the profile anew. The address
-    /// must appear in no log.
-    async fn mail(&self, address: &str, token: &str);
-}

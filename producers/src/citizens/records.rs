@@ -6,7 +6,8 @@ use schemas::codec::{Codec, Record};
 use schemas::headers::Headers;
 use schemas::ids::{MessageId, Pseudonym};
 use schemas::records::{
-    Activation, CitizenErased, CitizenKeyRecord, CitizenProfile, Device, Preference, Unsubscribe,
+    Activation, CitizenErased, CitizenKeyRecord, CitizenProfile, Device, MailboxValidation,
+    Preference, Unsubscribe,
 };
 use schemas::topics::Topic;
 
@@ -41,6 +42,7 @@ facts! {
     Unsubscribe => Unsubscribe, |it| it.service_id.to_string();
     Device => Device, |it| it.installation.clone();
     CitizenErased => Erased, |it| it.generation.to_string();
+    MailboxValidation => Validation, |_it| String::new();
 }
 
 /// The record that says `fact`.

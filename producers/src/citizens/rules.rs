@@ -122,7 +122,7 @@ pub fn update(
     };
     let kept = address == Address::Kept;
     let present = if let Address::New(email) = &address { Some(&**email) } else { mailbox.current };
-    let vouched = present.is_some() && present == mailbox.vouched;
+    let vouched = present.zip(mailbox.vouched).is_some_and(|(one, other)| is_same(one, other));
     let mut profile = CitizenProfile {
         version: current.version + 1,
         inbox_enabled: body.is_inbox_enabled.unwrap_or(current.inbox_enabled || first_terms),
@@ -153,6 +153,17 @@ pub fn update(
     let migrates = current.mode == Mode::Legacy && mode == Mode::Auto;
     let migrated = if migrates { migrated(current, &profile, now) } else { Vec::new() };
     Ok(Updated { profile, address, migrated, mode_changed })
+}
+
+/// One mailbox: what stands before the `@` is the mail server's affair, domains know no case (RFC 5321
+/// §2.4).
+#[must_use]
+pub fn is_same(one: &str, other: &str) -> bool {
+    let parts = |address: &str| {
+        let (name, domain) = address.rsplit_once('@')?;
+        Some((name.to_owned(), domain.to_ascii_lowercase()))
+    };
+    parts(one).is_some() && parts(one) == parts(other)
 }
 
 fn check(body: &Profile) -> Result<(), Refusal> {

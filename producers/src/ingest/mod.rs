@@ -23,7 +23,7 @@ mod seal;
 mod shared;
 mod sharing;
 
-pub use address::TrustedProxy;
+pub use address::{TrustedProxy, client_address};
 pub use config::{IngestConfig, RateConfig};
 pub use limiter::{AccountDemand, Asked, Limiter};
 pub use metrics::{CATALOGUE, IngestMetrics, Operation};

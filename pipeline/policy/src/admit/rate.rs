@@ -61,12 +61,18 @@ pub enum Rate {
 }
 
 impl Window {
+    /// Whether the next call opens a new window: nothing is remembered any more.
+    #[must_use]
+    pub fn is_over(&self, limits: &Limits, now: Timestamp) -> bool {
+        let age = now.0.saturating_sub(self.started.0);
+        // A clock set back opens a new window rather than locking anybody out.
+        age >= limits.window_ms || age < 0
+    }
+
     /// Counts one call at `now` against `share` of the quota, the part this instance has leased.
     pub fn take(&mut self, limits: &Limits, share: Quota, now: Timestamp) -> Rate {
         let Some(calls) = share.calls else { return Rate::Unlimited };
-        let age = now.0.saturating_sub(self.started.0);
-        // A clock set back opens a new window rather than locking the account out.
-        if age >= limits.window_ms || age < 0 {
+        if self.is_over(limits, now) {
             *self = Self { started: now, used: 0 };
         }
         if self.used < calls {

@@ -6,4 +6,6 @@ mod forces;
 mod loading;
 mod mailbox;
 mod mirror;
+mod pen;
+mod rates;
 mod rig;

@@ -16,7 +16,7 @@ use runtime::world::{Sources, Task, World};
 use schemas::codec::Codec;
 use schemas::content::Content;
 use schemas::ids::{MessageId, Pseudonym, ServiceId, Timestamp};
-use schemas::records::{MessageStored, Sealed};
+use schemas::records::{MailboxValidation, MessageStored, Sealed};
 use schemas::topics::Topic;
 use sealing::{Keyring, SeededEntropy};
 use serde_json::{Value, json};
@@ -24,8 +24,8 @@ use tower::ServiceExt as _;
 
 use super::mirror::Mirror;
 use crate::citizens::{
-    CitizenApi, Citizens, CitizensConfig, Contents, Desk, Dossier, KeySource, Login, LoginConfig,
-    NotReady, Services, Validation, router,
+    CitizenApi, CitizenMetrics, Citizens, CitizensConfig, Contents, Desk, Dossier, EmailClaim,
+    KeySource, Login, LoginConfig, NotReady, Rates, Services, router,
 };
 
 pub const CODE: &str = "AAAAAA00A00A000A";
@@ -65,6 +65,17 @@ pub struct View {
 }
 
 impl View {
+    fn of(log: &EmbeddedLog, world: &World) -> Arc<Self> {
+        let topics: Vec<_> = Topic::DIRECTORY.into_iter().chain([Topic::Stored]).collect();
+        Arc::new(Self {
+            mirror: Mutex::default(),
+            reader: Mutex::new(log.reader(&topics, &Start::Beginning).expect("a reader")),
+            stuck: AtomicBool::new(false),
+            world: world.clone(),
+            seen_at: Mutex::default(),
+        })
+    }
+
     pub fn follow(&self) {
         let read = self.reader.lock().poll(10_000, Duration::ZERO).expect("memory answers");
         let mut mirror = self.mirror.lock();
@@ -138,25 +149,16 @@ impl Services for Two {
     }
 }
 
-#[derive(Default)]
-pub struct Mails(pub Mutex<Vec<(String, String)>>);
-
-#[async_trait]
-impl Validation for Mails {
-    async fn mail(&self, address: &str, token: &str) {
-        self.0.lock().push((address.to_owned(), token.to_owned()));
-    }
-}
-
+/// One process that serves the API, and what it shares with others.
 pub struct Rig {
     pub router: Router,
     pub log: EmbeddedLog,
     pub view: Arc<View>,
-    pub mails: Arc<Mails>,
+    pub metrics: CitizenMetrics,
     pub world: World,
     pub keyring: Arc<Keyring>,
     pub signer: EncodingKey,
-    pub keys: tempfile::NamedTempFile,
+    pub keys: Arc<tempfile::NamedTempFile>,
 }
 
 /// A signing key and its public half as a key set, under `kid`.
@@ -171,6 +173,28 @@ pub fn identity(kid: &str) -> (EncodingKey, Value) {
     (signer, json!({"keys": [key]}))
 }
 
+/// What processes have in common.
+struct Shared {
+    log: EmbeddedLog,
+    view: Arc<View>,
+    world: World,
+    keyring: Arc<Keyring>,
+    signer: EncodingKey,
+    keys: Arc<tempfile::NamedTempFile>,
+}
+
+fn login(keys: std::path::PathBuf) -> LoginConfig {
+    let verified = Some("email_verified".to_owned());
+    LoginConfig {
+        issuer: ISSUER.into(),
+        audience: AUDIENCE.into(),
+        keys: KeySource::File(keys),
+        claim: "fiscal_code".into(),
+        email: Some(EmailClaim { address: "email".into(), verified }),
+        leeway: Duration::from_secs(5),
+    }
+}
+
 impl Rig {
     pub async fn new() -> Self {
         Self::with(CitizensConfig::default()).await
@@ -180,47 +204,66 @@ impl Rig {
         let clock = Arc::new(Clock(AtomicI64::new(1_800_000_000_000)));
         let world = World::new(clock, Codec::default(), 1.0);
         let log = EmbeddedLog::in_memory(world.clone(), 3);
-        let topics: Vec<_> = Topic::DIRECTORY.into_iter().chain([Topic::Stored]).collect();
-        let view = Arc::new(View {
-            mirror: Mutex::default(),
-            reader: Mutex::new(log.reader(&topics, &Start::Beginning).expect("a reader")),
-            stuck: AtomicBool::new(false),
-            world: world.clone(),
-            seen_at: Mutex::default(),
-        });
-        let entropy = Arc::new(SeededEntropy::new(3));
-        let keyring = Arc::new(Keyring::generate(&*entropy, world.now()));
+        let keyring = Arc::new(Keyring::generate(&SeededEntropy::new(3), world.now()));
         let (signer, set) = identity("one");
         let keys = tempfile::NamedTempFile::new().expect("a file");
         std::fs::write(keys.path(), set.to_string()).expect("written");
-        let login = LoginConfig {
-            issuer: ISSUER.into(),
-            audience: AUDIENCE.into(),
-            keys: KeySource::File(keys.path().to_owned()),
-            claim: "fiscal_code".into(),
-            email_claim: Some("email".into()),
-            leeway: Duration::from_secs(5),
+        let view = View::of(&log, &world);
+        let shared = Shared { log, view, world, keyring, signer, keys: Arc::new(keys) };
+        Self::process(shared, config, 3).await
+    }
+
+    /// Another process beside this one, which asks the same view.
+    pub async fn beside(&self) -> Self {
+        self.another(self.view.clone()).await
+    }
+
+    /// Another process with a view of its own.
+    pub async fn apart(&self) -> Self {
+        self.another(View::of(&self.log, &self.world)).await
+    }
+
+    async fn another(&self, view: Arc<View>) -> Self {
+        let shared = Shared {
+            log: self.log.clone(),
+            view,
+            world: self.world.clone(),
+            keyring: self.keyring.clone(),
+            signer: self.signer.clone(),
+            keys: self.keys.clone(),
         };
+        Self::process(shared, CitizensConfig::default(), 4).await
+    }
+
+    async fn process(shared: Shared, config: CitizensConfig, seed: u64) -> Self {
+        let Shared { log, view, world, keyring, signer, keys } = shared;
+        let login = login(keys.path().to_owned());
         // Key sets come from a file here; no client is asked.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let login = Login::open(login, reqwest::Client::new(), world.clone()).await.expect("keys");
-        let writer = log.writer("citizens").expect("a writer");
-        let (desk, _) =
-            Desk::open(writer, view.clone(), world.clone(), config.clone()).expect("up");
-        let mails = Arc::new(Mails::default());
+        let metrics = CitizenMetrics::new(&prometheus::Registry::new());
+        let (desk, _) = Desk::open(
+            Arc::new(log.clone()),
+            view.clone(),
+            world.clone(),
+            config.clone(),
+            metrics.clone(),
+        )
+        .expect("up");
         let router = router(Arc::new(CitizenApi {
             world: world.clone(),
+            rates: Rates::new(config.rates),
             config,
             keyring: keyring.clone(),
-            entropy,
+            entropy: Arc::new(SeededEntropy::new(seed)),
             login,
+            metrics: metrics.clone(),
             desk,
             citizens: view.clone(),
             contents: Arc::new(Plain),
             services: Arc::new(Two),
-            validation: mails.clone(),
         }));
-        Self { router, log, view, mails, world, keyring, signer, keys }
+        Self { router, log, view, metrics, world, keyring, signer, keys }
     }
 
     pub fn claims(code: &str) -> Value {
@@ -254,6 +297,31 @@ impl Rig {
     /// What stands for the id that an app chose.
     pub fn installation(&self, id: &str) -> String {
         self.keyring.hashes().installation(self.me(), id)
+    }
+
+    /// The mails that were asked for, oldest first.
+    pub fn asked(&self) -> Vec<MailboxValidation> {
+        let mut reader = self.log.reader(&[Topic::Validation], &Start::Beginning).expect("one");
+        let records = reader.poll(100_000, Duration::ZERO).expect("memory answers").records;
+        let mut asked: Vec<MailboxValidation> = records
+            .iter()
+            .map(|it| Codec::default().decode(it.value.as_deref().expect("work")).expect("one"))
+            .collect();
+        asked.sort_by_key(|it| (it.asked_at, it.id));
+        asked
+    }
+
+    /// The address and the link's token that the stage behind `asked` mails.
+    pub fn mailed(&self, asked: &MailboxValidation) -> (String, String) {
+        let key = &self.dossier().keys[&asked.generation];
+        let masters = self.keyring.masters();
+        let key = masters.unwrap_citizen(key.citizen, key.generation, &key.wrapped.0);
+        let field = sealing::Field::EmailAddress;
+        let address = key.expect("a key").open_field(field, &asked.email.0).expect("an address");
+        let until = asked.asked_at.plus(Duration::from_secs(86_400));
+        let tokens = self.keyring.tokens();
+        let token = tokens.mailbox(asked.citizen, asked.generation, &address, until);
+        (address, token)
     }
 
     /// A request with a token; the answer's status and JSON (null where it is none).
