@@ -10,6 +10,8 @@ mod people;
 mod rig;
 #[path = "relay/seeded.rs"]
 mod seeded;
+#[path = "relay/silence.rs"]
+mod silence;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use consumers::apns::ApnsPort;
-use consumers::channel::{Edges, Port};
+use consumers::channel::Port;
 use consumers::email::EmailPort;
 use consumers::fcm::FcmPort;
 use schemas::topics::Channel;
@@ -23,7 +23,7 @@ pub struct Opened {
 ///
 /// # Errors
 /// The configuration key that is wrong.
-pub fn open(site: &Site, edges: &Edges, wanted: &dyn Fn(&str) -> bool) -> anyhow::Result<Opened> {
+pub fn open(site: &Site, wanted: &dyn Fn(&str) -> bool) -> anyhow::Result<Opened> {
     let settings = &site.settings;
     let keyring = || Arc::clone(&site.keys.keyring);
     let mut ports: BTreeMap<Channel, Arc<dyn Port>> = BTreeMap::new();
@@ -41,6 +41,6 @@ pub fn open(site: &Site, edges: &Edges, wanted: &dyn Fn(&str) -> bool) -> anyhow
         validations = Some(Arc::clone(&port)).filter(|port| port.mails_validations());
         ports.insert(Channel::Email, port);
     }
-    ports.values().for_each(|port| edges.add(Arc::clone(port)));
+    ports.values().for_each(|port| site.edges.add(Arc::clone(port)));
     Ok(Opened { ports, validations })
 }

@@ -49,6 +49,7 @@ pub async fn operations(
 }
 
 async fn metrics(State(site): State<Arc<Site>>) -> Response {
+    site.edges.report(&site.metrics);
     let mut text = Vec::new();
     let encoder = TextEncoder::new();
     if encoder.encode(&site.metrics.registry.gather(), &mut text).is_err() {

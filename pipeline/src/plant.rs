@@ -55,6 +55,8 @@ pub struct Site {
     pub store: Arc<dyn VaultStore>,
     pub registry: Arc<Registry>,
     pub metrics: Metrics,
+    /// The ways out to the providers.
+    pub edges: Edges,
     pub stop: Arc<AtomicBool>,
 }
 
@@ -116,6 +118,8 @@ impl Plant {
             }
         })
         .await;
+        // Their stories have gone on; what they are answered is for whoever takes those up.
+        self.site.edges.settled(self.site.settings.worker.grace()).await;
     }
 
     /// Whether every thread still runs; a worker that met something broken has ended.
@@ -142,6 +146,7 @@ fn site(settings: Settings, handle: &Handle) -> anyhow::Result<Site> {
     let store: Arc<dyn VaultStore> = Arc::new(Store::open(&settings.store)?);
     Ok(Site {
         metrics: Metrics::new(MetricRegistry::new()),
+        edges: Edges::default(),
         registry: Arc::new(Registry::default()),
         stop: Arc::new(AtomicBool::new(false)),
         settings,
@@ -230,8 +235,7 @@ fn rotate(
 
 fn workers(site: &Arc<Site>, wanted: &dyn Fn(&str) -> bool) -> anyhow::Result<Vec<JoinHandle<()>>> {
     let view_wait = Duration::from_millis(250);
-    let edges = Edges::default();
-    let channels::Opened { ports, validations } = channels::open(site, &edges, wanted)?;
+    let channels::Opened { ports, validations } = channels::open(site, wanted)?;
     let mut threads = Vec::new();
     for name in StageName::all().into_iter().filter(|name| wanted(name.word())) {
         for &lane in name.lanes() {
@@ -256,7 +260,7 @@ fn workers(site: &Arc<Site>, wanted: &dyn Fn(&str) -> bool) -> anyhow::Result<Ve
                     let Some(port) = ports.get(&channel) else { continue };
                     let stage = ChannelStage::new(
                         Arc::clone(port),
-                        edges.clone(),
+                        site.edges.clone(),
                         directory,
                         site.keys.clone(),
                         site.metrics.clone(),
@@ -283,14 +287,15 @@ fn workers(site: &Arc<Site>, wanted: &dyn Fn(&str) -> bool) -> anyhow::Result<Ve
 /// Sends of a stage at once: as many as its edge can carry, so that none waits on old facts.
 fn channel_settings(site: &Site, channel: Channel) -> ChannelSettings {
     let settings = &site.settings;
-    let in_flight = match channel {
-        Channel::Apns => settings.apns.config.pool.in_flight,
-        Channel::Fcm => settings.fcm.config.pool.in_flight,
-        Channel::Email => settings.email.config.connections,
+    let (in_flight, gate) = match channel {
+        Channel::Apns => (settings.apns.config.pool.in_flight, &settings.apns.config.gate),
+        Channel::Fcm => (settings.fcm.config.pool.in_flight, &settings.fcm.config.gate),
+        Channel::Email => (settings.email.config.connections, &settings.email.config.gate),
     };
     ChannelSettings {
         consent_max_age: Duration::from_millis(settings.consent.max_age_ms),
         in_flight,
+        hand_over: Duration::from_millis(gate.hand_over_ms),
         ..ChannelSettings::default()
     }
 }
@@ -301,6 +306,7 @@ fn validation_settings(site: &Site, view_wait: Duration) -> ValidationSettings {
         in_flight: email.connections,
         link_life: Duration::from_secs(email.validation_life_hours.saturating_mul(3_600)),
         view_wait,
+        max_age: Duration::from_millis(site.settings.consent.max_age_ms),
         ..ValidationSettings::default()
     }
 }

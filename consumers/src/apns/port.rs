@@ -1,9 +1,10 @@
 //! The port of APNs: the pool, a signed provider token, the gate.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use edge::pool::{PlainPool, Push, Reply, Snapshot, Wiring};
+use edge::pool::{PlainPool, Push, Reply, Request, Snapshot, Wiring};
 use edge::token::{ProviderToken, ProviderTokenConfig};
 use http::HeaderValue;
 use policy::outcome::{Answer, AttemptOutcome};
@@ -16,8 +17,8 @@ use sealing::Keyring;
 use super::classify::{classify, is_expired, word};
 use super::config::ApnsConfig;
 use super::payload;
-use crate::channel::{Letter, Port};
-use crate::gate::{EdgeError, Gate, Keys, without_answer};
+use crate::channel::{Letter, NotStarted};
+use crate::gate::{EdgeError, Gate, Gated, Keys, Provider, asked_wait, without_answer};
 
 /// Apple's words in GOAWAY, counted by name.
 const GOAWAY_REASONS: &[&str] = &[
@@ -31,13 +32,16 @@ const GOAWAY_REASONS: &[&str] = &[
 ];
 
 /// One app at APNs.
-pub struct ApnsPort {
+pub struct Apns {
     pool: PlainPool,
     token: Arc<ProviderToken>,
-    gate: Gate,
     keyring: Arc<Keyring>,
     topic: HeaderValue,
+    answer_within: Duration,
 }
+
+/// The port of APNs.
+pub type ApnsPort = Gated<Apns>;
 
 impl ApnsPort {
     /// Checks the configuration and begins to open connections. Needs a tokio runtime.
@@ -81,41 +85,31 @@ impl ApnsPort {
         pool.initial_streams = 1;
         pool.goaway_reasons = GOAWAY_REASONS;
         let pool = PlainPool::open(pool, wiring).map_err(|e| keys.bad("pool", e))?;
-        Ok(Self { pool, token, gate: Gate::new(&config.gate, keys, world), keyring, topic })
+        let answer_within = Duration::from_millis(config.pool.answer_within_ms);
+        let apns = Apns { pool, token, keyring, topic, answer_within };
+        Ok(Self::new(apns, Gate::new(&config.gate, keys, world)))
     }
+}
 
-    /// Lets what is under way finish, then closes all connections.
-    pub async fn close(&self) {
-        self.pool.close().await;
-    }
+#[async_trait]
+impl Provider for Apns {
+    const CHANNEL: Channel = Channel::Apns;
 
-    /// For metrics.
-    #[must_use]
-    pub fn snapshot(&self) -> Snapshot {
-        self.pool.snapshot()
-    }
-
-    /// For metrics: beyond an hour, or negative, this machine's clock is wrong.
-    #[must_use]
-    pub fn token_age_ms(&self) -> i64 {
-        self.token.age_ms()
-    }
-
-    /// The gate, for metrics.
-    #[must_use]
-    pub fn gate(&self) -> &Gate {
-        &self.gate
-    }
-
-    async fn ask(&self, letter: &Letter, now: Timestamp) -> Answer {
-        let tokens = self.keyring.tokens();
-        let Some(mut request) = payload::request(letter, &self.topic, tokens, now) else {
-            return Answer::new(AttemptOutcome::AddressGone { since: None }, Reason::BadToken);
+    async fn ask(
+        &self,
+        letter: &Letter,
+        gate: &Gate,
+        start_by: Timestamp,
+    ) -> Result<Answer, NotStarted> {
+        let (tokens, now) = (self.keyring.tokens(), gate.now());
+        let Some(request) = payload::request(letter, &self.topic, tokens, now) else {
+            return Ok(Answer::new(AttemptOutcome::AddressGone { since: None }, Reason::BadToken));
         };
-        request.stream_within = self.gate.patience(now);
+        let request = Request { stream_within: gate.patience(start_by), ..request };
         let reply = self.pool.send(request).await;
+        let now = gate.now();
         let Reply::Answer { status, headers, body } = &reply else {
-            return without_answer(&reply).unwrap_or_else(|| crate::gate::unsent(None));
+            return without_answer(&reply, now).unwrap_or(Err(NotStarted::Late));
         };
         let mut answer = classify(*status, body, now);
         if answer.reason == Reason::UnknownAnswer {
@@ -125,32 +119,23 @@ impl ApnsPort {
             let id = headers.get("apns-id").and_then(|id| id.to_str().ok());
             answer.provider_id = Some(id.map_or_else(|| self.send_id(letter), str::to_owned));
         }
-        answer
-    }
-}
-
-#[async_trait]
-impl Port for ApnsPort {
-    fn channel(&self) -> Channel {
-        Channel::Apns
+        answer.wait_at_least(asked_wait(headers, now));
+        Ok(answer)
     }
 
-    fn down_until(&self, now: Timestamp) -> Option<Timestamp> {
-        self.gate.down_until(now)
-    }
-
-    async fn send(&self, letter: &Letter, now: Timestamp) -> Answer {
-        if let Err(held) = self.gate.enter(now).await {
-            return held;
-        }
-        self.gate.note(self.ask(letter, now).await)
+    fn answer_within(&self) -> Duration {
+        self.answer_within
     }
 
     fn send_id(&self, letter: &Letter) -> String {
         self.keyring.tokens().apns_id(letter.message_id, &letter.installation)
     }
 
-    fn believes_gone(&self, gone: bool, now: Timestamp) -> bool {
-        self.gate.believes_gone(gone, now)
+    fn vitals(&self, _: Timestamp) -> (Snapshot, Option<i64>) {
+        (self.pool.snapshot(), Some(self.token.age_ms()))
+    }
+
+    async fn close(&self) {
+        self.pool.close().await;
     }
 }

@@ -1,7 +1,7 @@
 //! Realising a step: the record that the story goes on as.
 
 use policy::consent::Consent;
-use policy::next_step::{Facts, Step, next_step};
+use policy::next_step::{Facts, Step, next_step, wake_at};
 use runtime::log::Outgoing;
 use runtime::stage::{Fault, Outcome};
 use runtime::world::World;
@@ -11,6 +11,7 @@ use schemas::records::{Reason, Status, Story};
 use schemas::topics::{Channel, Topic};
 
 use super::events::Events;
+use super::telling::dice;
 
 /// A story with what has been decided of it and what has been said so far.
 pub struct Routed<'a> {
@@ -47,9 +48,11 @@ pub fn route(mut routed: Routed<'_>, world: &World) -> Result<Outcome, Fault> {
                 Step::Wait { .. } | Step::Finish { .. } | Step::End | Step::Hold => routed.here,
             };
             // One WAITING event per spell of waiting: a record that comes back carries its cause.
-            if routed.headers.cause.is_none() && routed.also.is_empty() {
+            let said = routed.also.iter().any(|record| record.topic == Topic::Status);
+            if routed.headers.cause.is_none() && !said {
                 say(&mut routed, Status::Waiting, why, now, world);
             }
+            let until = wake_at(&routed.story, until, why, &dice(world));
             let record = attempt_record(&routed.story, channel, routed.headers, world);
             Ok(Outcome::Postpone { record, until, why, also: routed.also })
         }

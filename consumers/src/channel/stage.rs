@@ -1,31 +1,29 @@
 //! The stage around a port: look up, decide, send, note, decide again.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::future::join_all;
-use parking_lot::Mutex;
 use policy::consent::{Ask, Consent, decide};
-use policy::next_step::{Facts, Step, next_step};
-use policy::outcome::{Answer, AttemptOutcome};
-use policy::story::{Dice, note};
-use runtime::log::{Incoming, Outgoing};
+use policy::next_step::{Facts, Step, is_due, next_step};
+use runtime::log::Incoming;
 use runtime::metrics::Metrics;
 use runtime::stage::{Fault, Outcome, Received, Stage};
 use runtime::world::World;
 use schemas::codec::{Codec, DecodeError};
-use schemas::headers::Headers;
 use schemas::ids::Timestamp;
-use schemas::records::{DeviceDeath, MessageDecision, Reason, Status, Story};
-use schemas::topics::{Channel, Topic};
-use tokio::sync::Semaphore;
+use schemas::records::{OutcomeKind, Reason, Status, Story};
 
+use super::edges::Edges;
 use super::events::Events;
 use super::letters::{Trouble, letters};
-use super::port::{Letter, Port};
+use super::port::{Letter, NotStarted, Port};
 use super::route::{Routed, route};
-use crate::directory::{Directory, Found};
+use super::sends::{Grounds, NoPlace, Sends, Sent, nothing_told};
+use super::telling::Telling;
+use crate::directory::{Directory, Found, Hint, HintId};
 use crate::keys::Keys;
 
 /// The bounds of a channel's stage.
@@ -35,6 +33,8 @@ pub struct ChannelSettings {
     pub consent_max_age: Duration,
     /// Sends in flight at once.
     pub in_flight: usize,
+    /// A send that stays silent for so long is handed over: its story goes on. Real time.
+    pub hand_over: Duration,
     /// How long a misconfigured edge is left alone, at time scale 1.
     pub edge_rest: Duration,
     /// How long a batch waits while the directory is not ready.
@@ -46,29 +46,17 @@ impl Default for ChannelSettings {
         Self {
             consent_max_age: Duration::from_millis(250),
             in_flight: 1_000,
+            hand_over: Duration::from_secs(1),
             edge_rest: Duration::from_secs(60),
             view_wait: Duration::from_millis(250),
         }
     }
 }
 
-/// Which edges of this process are down, so that a stage can hand a story past another channel's outage.
-#[derive(Clone, Default)]
-pub struct Edges {
-    ports: Arc<Mutex<Vec<Arc<dyn Port>>>>,
-}
-
-impl Edges {
-    /// Makes a port's state known to all channels.
-    pub fn add(&self, port: Arc<dyn Port>) {
-        self.ports.lock().push(port);
-    }
-
-    fn down(&self, now: Timestamp) -> Vec<(Channel, Timestamp)> {
-        let ports = self.ports.lock();
-        ports.iter().filter_map(|p| p.down_until(now).map(|until| (p.channel(), until))).collect()
-    }
-}
+/// A record whose send found no place or no turn in time is tried again after this.
+const TURN: Duration = Duration::from_millis(50);
+/// For how long an edge counts as down whose places are all taken by silent sends, at time scale 1.
+const SILENT_EDGE: Duration = Duration::from_secs(10);
 
 /// A channel's stage; `apns`, `fcm` and `email` differ by their ports alone.
 pub struct ChannelStage {
@@ -78,7 +66,7 @@ pub struct ChannelStage {
     pub keys: Keys,
     pub metrics: Metrics,
     pub settings: ChannelSettings,
-    permits: Semaphore,
+    sends: Sends,
 }
 
 /// What was known of the citizen when a send was decided.
@@ -98,44 +86,83 @@ impl ChannelStage {
         metrics: Metrics,
         settings: ChannelSettings,
     ) -> Self {
-        let permits = Semaphore::new(settings.in_flight);
-        Self { port, edges, directory, keys, metrics, settings, permits }
+        let sends = Sends::new(
+            Arc::clone(&port),
+            edges.clone(),
+            Arc::clone(&directory),
+            Arc::clone(&keys.keyring),
+            metrics.clone(),
+            (settings.in_flight, settings.hand_over),
+        );
+        Self { port, edges, directory, keys, metrics, settings, sends }
     }
 
     async fn serve(
         &self,
         received: &Received<Story>,
         ground: Ground,
+        hints: &HashMap<HintId, Option<Hint>>,
         world: &World,
     ) -> Result<Outcome, Fault> {
-        let story = received.value.clone();
+        let rest = self.settings.edge_rest;
+        let mut telling = Telling::of(&received.value, &received.headers, rest, world);
+        self.settle(&mut telling, hints, &ground, world);
         let channel = self.port.channel();
-        if self.step(&story, &ground.consent, world) != Step::Send(channel) {
-            return self.go_on(received, story, Vec::new(), &ground.consent, world);
+        if self.step(&telling.story, &ground.consent, world) != Step::Send(channel) {
+            return self.go_on(telling, &ground.consent, None, world);
         }
-        let permit = self.permits.acquire().await;
+        self.send_all(telling, ground, world).await
+    }
+
+    /// Sends to all due addresses at once, each on facts that are young when it starts.
+    async fn send_all(
+        &self,
+        telling: Telling<'_>,
+        ground: Ground,
+        world: &World,
+    ) -> Result<Outcome, Fault> {
+        let (channel, now) = (self.port.channel(), world.now());
+        let due = telling.story.targets.iter().filter(|it| it.channel == channel);
+        let due = due.filter(|it| is_due(it, now)).count();
+        let mut places = match self.sends.places(due, world).await {
+            Ok(places) => places,
+            Err(NoPlace::Busy) => return Err(self.again(Reason::NoPlace, world)),
+            Err(NoPlace::Silent) => {
+                let until = world.now().plus(world.scaled(SILENT_EDGE));
+                return self.go_on(telling, &ground.consent, Some(until), world);
+            }
+        };
         // The wait for a place may have made the facts old: the citizen's latest word counts.
-        let ground = if world.now().since(ground.read_at) > self.settings.consent_max_age {
-            self.look_up(&story, world).await?
+        let ground = if world.now() > self.good_until(&ground) {
+            self.look_up(&telling.story, world).await?
         } else {
             ground
         };
-        if self.step(&story, &ground.consent, world) != Step::Send(channel) {
-            return self.go_on(received, story, Vec::new(), &ground.consent, world);
+        if self.step(&telling.story, &ground.consent, world) != Step::Send(channel) {
+            return self.go_on(telling, &ground.consent, None, world);
         }
-        let now = world.now();
-        let made = letters(&story, channel, &ground.found, &ground.consent, &self.keys, now);
-        let letters = match made {
+        let (story, now) = (&telling.story, world.now());
+        let letters = match letters(story, channel, &ground.found, &ground.consent, &self.keys, now)
+        {
             Ok(letters) => letters,
             Err(Trouble::Fault(why)) => {
                 return Err(Fault { why, retry_at: now.plus(self.settings.view_wait) });
             }
-            Err(Trouble::Dead(why)) => return Ok(dead(&story, &received.headers, why, world)),
+            Err(Trouble::Dead(why)) => return Ok(dead(telling, why, world)),
         };
-        let answers = join_all(letters.iter().map(|letter| self.send(letter, world))).await;
-        drop(permit);
-        let (story, also) = self.note_all(received, story, &letters, answers, &ground, world);
-        self.go_on(received, story, also, &ground.consent, world)
+        let to = |letter: &Letter| (letter.installation.clone(), self.port.send_id(letter));
+        let to: Vec<_> = letters.iter().map(to).collect();
+        let grounds = Grounds { read_at: ground.read_at, good_until: self.good_until(&ground) };
+        // A story with more addresses than there are places sends the last ones without.
+        let sends = letters.into_iter().map(|it| (it, places.split(1))).collect::<Vec<_>>();
+        drop(places);
+        let sends = sends.into_iter().map(|(it, place)| self.sends.send(it, place, grounds, world));
+        let sent = join_all(sends).await;
+        self.note_all(telling, to.into_iter().zip(sent), &ground, world)
+    }
+
+    fn good_until(&self, ground: &Ground) -> Timestamp {
+        ground.read_at.plus(self.settings.consent_max_age)
     }
 
     fn step(&self, story: &Story, consent: &Consent, world: &World) -> Step {
@@ -156,124 +183,108 @@ impl ChannelStage {
         Fault { why: Reason::ViewNotReady, retry_at }
     }
 
-    async fn send(&self, letter: &Letter, world: &World) -> Answer {
-        let started = world.now();
-        let answer = self.port.send(letter, started).await;
-        let channel = self.port.channel().name();
-        let took = world.now().since(started).as_secs_f64();
-        self.metrics.send.with_label_values(&[channel]).observe(took);
-        let labels = [channel, answer.outcome.kind().name(), answer.reason.name()];
-        self.metrics.attempts.with_label_values(&labels).inc();
-        answer
+    fn again(&self, why: Reason, world: &World) -> Fault {
+        Fault { why, retry_at: world.now().plus(TURN) }
     }
 
-    /// Writes the answers into the story and into records: one event and one decision each, and a
-    /// device's death where it may be believed.
+    /// Notes what has become of this story's silent sends: the answer that was left, or that none can
+    /// come any more. The others are still awaited.
+    fn settle(
+        &self,
+        telling: &mut Telling<'_>,
+        hints: &HashMap<HintId, Option<Hint>>,
+        ground: &Ground,
+        world: &World,
+    ) {
+        for (channel, installation, until) in Telling::awaited(&telling.story) {
+            let id = self.sends.hint_id(telling.story.message_id, &installation, until);
+            let told = match hints.get(&id).cloned().flatten() {
+                Some(hint) => hint,
+                None if until <= world.now() => nothing_told(),
+                None => continue,
+            };
+            let labels = [channel.name(), told.answer.outcome.kind().name()];
+            self.metrics.late_answers.with_label_values(&labels).inc();
+            telling.tell((channel, &installation), &told, &ground.found);
+        }
+    }
+
+    /// Writes what became of each send into the story. Where none has started the record is handled
+    /// again, or goes another way: nothing has happened.
     fn note_all(
         &self,
-        received: &Received<Story>,
-        mut story: Story,
-        letters: &[Letter],
-        answers: Vec<Answer>,
+        mut telling: Telling<'_>,
+        sent: impl Iterator<Item = ((String, String), Sent)>,
         ground: &Ground,
-        world: &World,
-    ) -> (Story, Vec<Outgoing>) {
-        let channel = self.port.channel();
-        let now = world.now();
-        let mut also = Vec::new();
-        for (letter, answer) in letters.iter().zip(answers) {
-            let first = answer.outcome == AttemptOutcome::Accepted && !story.finished;
-            #[expect(clippy::cast_precision_loss, reason = "jitter needs no more than 53 bits")]
-            let jitter = world.random() as f64 / u64::MAX as f64;
-            let dice = Dice { now, time_scale: world.time_scale, jitter };
-            let rest = self.settings.edge_rest;
-            note(&mut story, channel, &letter.installation, &answer, &dice, rest);
-            let status = if first { Status::Notified } else { Status::Attempt };
-            let mut events = Events::of_story(&story, &received.headers, &world.codec);
-            let send = (channel, answer.outcome.kind());
-            events.say_of(status, answer.reason, send, answer.provider_id.clone(), now);
-            story.next_sequence = events.next_sequence;
-            also.append(&mut events.records);
-            also.push(self.decision(&story, letter, &answer, ground, world));
-            also.extend(self.death(&story, letter, &answer, ground.read_at, world));
-        }
-        (story, also)
-    }
-
-    fn decision(
-        &self,
-        story: &Story,
-        letter: &Letter,
-        answer: &Answer,
-        ground: &Ground,
-        world: &World,
-    ) -> Outgoing {
-        let profile = ground.found.citizen.profile.as_ref();
-        let decision = MessageDecision {
-            message_id: story.message_id,
-            channel: self.port.channel(),
-            generation: story.generation,
-            consent_version: profile.map_or(0, |profile| profile.version),
-            decided_at: ground.read_at,
-            outcome: answer.outcome.kind(),
-            reason: answer.reason,
-            send_id: self.port.send_id(letter),
-        };
-        let key = story.message_id.to_string().into_bytes();
-        Outgoing {
-            topic: Topic::Decision,
-            key: key.clone(),
-            partition_by: key,
-            value: Some(world.codec.encode(&decision)),
-            headers: Headers { message_id: Some(story.message_id), ..Headers::default() },
-        }
-    }
-
-    fn death(
-        &self,
-        story: &Story,
-        letter: &Letter,
-        answer: &Answer,
-        sent_at: Timestamp,
-        world: &World,
-    ) -> Option<Outgoing> {
-        let now = world.now();
-        let AttemptOutcome::AddressGone { since } = answer.outcome else {
-            self.port.believes_gone(false, now);
-            return None;
-        };
-        let believed = self.port.believes_gone(true, now);
-        if !believed || letter.installation.is_empty() {
-            return None;
-        }
-        let death = DeviceDeath {
-            citizen: story.citizen,
-            installation: letter.installation.clone(),
-            since: since.unwrap_or(sent_at),
-            reported_at: now,
-        };
-        let key = format!("{}+{}", story.citizen, letter.installation).into_bytes();
-        Some(Outgoing {
-            topic: Topic::DeviceDeath,
-            key,
-            partition_by: story.citizen.to_string().into_bytes(),
-            value: Some(world.codec.encode(&death)),
-            headers: Headers::default(),
-        })
-    }
-
-    fn go_on(
-        &self,
-        received: &Received<Story>,
-        story: Story,
-        also: Vec<Outgoing>,
-        consent: &Consent,
         world: &World,
     ) -> Result<Outcome, Fault> {
-        let down = self.edges.down(world.now());
-        let headers = &received.headers;
+        let channel = self.port.channel();
+        let (mut started, mut late, mut down) = (false, false, None);
+        for ((installation, send_id), sent) in sent {
+            let told = match sent {
+                Sent::Told(told) => {
+                    telling.tell((channel, &installation), &told, &ground.found);
+                    (told.answer.outcome.kind(), told.answer.reason)
+                }
+                Sent::Silent { until } => {
+                    telling.hand_over(channel, &installation, until);
+                    (OutcomeKind::Indeterminate, Reason::AnswerLater)
+                }
+                Sent::NotStarted(NotStarted::Late) => {
+                    late = true;
+                    continue;
+                }
+                Sent::NotStarted(NotStarted::Held { until }) => {
+                    down = Some(until);
+                    continue;
+                }
+            };
+            started = true;
+            telling.decide(channel, told, send_id, (&ground.found, ground.read_at));
+        }
+        if late && !started {
+            return Err(self.again(Reason::FactsOld, world));
+        }
+        self.go_on(telling, &ground.consent, down, world)
+    }
+
+    /// `down`: what only this send has learnt of its edge.
+    fn go_on(
+        &self,
+        telling: Telling<'_>,
+        consent: &Consent,
+        down: Option<Timestamp>,
+        world: &World,
+    ) -> Result<Outcome, Fault> {
         let here = self.port.channel();
-        route(Routed { story, headers, also, consent, down: &down, here }, world)
+        let mut known = self.edges.down(world.now());
+        if let Some(until) = down {
+            known.retain(|(channel, _)| *channel != here);
+            known.push((here, until));
+        }
+        let Telling { story, headers, also, .. } = telling;
+        route(Routed { story, headers, also, consent, down: &known, here }, world)
+    }
+
+    /// The answers that were left for the silent sends of a batch.
+    async fn hints(
+        &self,
+        batch: &[Received<Story>],
+        world: &World,
+    ) -> Result<HashMap<HintId, Option<Hint>>, Fault> {
+        let ids: Vec<HintId> = batch
+            .iter()
+            .flat_map(|received| {
+                let message = received.value.message_id;
+                let awaited = Telling::awaited(&received.value).into_iter();
+                awaited.map(move |(_, to, until)| self.sends.hint_id(message, &to, until))
+            })
+            .collect();
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let found = self.directory.found(&ids).await.map_err(|_| self.not_ready(world))?;
+        Ok(ids.into_iter().zip(found).collect())
     }
 }
 
@@ -289,12 +300,14 @@ fn consent(story: &Story, found: &Found, world: &World) -> Consent {
 }
 
 /// Set aside; FAILED unless its final status is out already.
-fn dead(story: &Story, headers: &Headers, why: Reason, world: &World) -> Outcome {
-    let mut events = Events::of_story(story, headers, &world.codec);
+fn dead(telling: Telling<'_>, why: Reason, world: &World) -> Outcome {
+    let Telling { story, headers, mut also, .. } = telling;
+    let mut events = Events::of_story(&story, headers, &world.codec);
     if !story.finished {
         events.say(Status::Failed, why, world.now());
     }
-    Outcome::DeadLetter { why, also: events.records }
+    also.append(&mut events.records);
+    Outcome::DeadLetter { why, also }
 }
 
 #[async_trait]
@@ -318,12 +331,16 @@ impl Stage for ChannelStage {
             .iter()
             .map(|received| (received.value.citizen, received.value.service_id.clone()))
             .collect();
+        let hints = match self.hints(batch, world).await {
+            Ok(hints) => hints,
+            Err(fault) => return vec![Err(fault); batch.len()],
+        };
         let Ok((found, read_at)) = self.directory.read(&asks).await else {
             return vec![Err(self.not_ready(world)); batch.len()];
         };
         let served = batch.iter().zip(found).map(|(received, found)| {
             let consent = consent(&received.value, &found, world);
-            self.serve(received, Ground { found, consent, read_at }, world)
+            self.serve(received, Ground { found, consent, read_at }, &hints, world)
         });
         join_all(served).await
     }

@@ -10,6 +10,7 @@ use schemas::ids::{MessageId, Pseudonym, ServiceId, Timestamp};
 use schemas::records::MessageStored;
 use tokio::sync::watch;
 
+use super::hints::{Held, Hint, HintId, Hints};
 use super::{Change, Directory, Dossier, Fact, Found, Memory, Register};
 use crate::view::{Projection, Seen, ViewError, moves};
 
@@ -18,6 +19,7 @@ pub struct EmbeddedDirectory {
     world: World,
     state: RwLock<State>,
     seen: Mutex<Seen>,
+    hints: Mutex<Held>,
     /// Bumped after each step of the projector.
     moved: watch::Sender<u64>,
 }
@@ -44,6 +46,7 @@ impl EmbeddedDirectory {
             world,
             state: RwLock::default(),
             seen: Mutex::new(Seen::new(memory.kept, memory.most)),
+            hints: Mutex::default(),
             moved: watch::Sender::new(0),
         }
     }
@@ -185,6 +188,19 @@ impl Directory for EmbeddedDirectory {
         let now = self.world.now();
         let mut seen = self.seen.lock();
         Ok(sightings.iter().map(|(message, here)| seen.first(*message, *here, now)).collect())
+    }
+}
+
+#[async_trait]
+impl Hints for EmbeddedDirectory {
+    async fn leave(&self, id: &HintId, hint: &Hint) -> Result<(), ViewError> {
+        self.hints.lock().leave(id, hint, self.world.now());
+        Ok(())
+    }
+
+    async fn found(&self, ids: &[HintId]) -> Result<Vec<Option<Hint>>, ViewError> {
+        let (mut hints, now) = (self.hints.lock(), self.world.now());
+        Ok(ids.iter().map(|id| hints.found(id, now)).collect())
     }
 }
 

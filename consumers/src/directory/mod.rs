@@ -18,6 +18,7 @@ use crate::view::ViewError;
 mod change;
 mod dossier;
 mod embedded;
+mod hints;
 #[cfg(test)]
 mod laws;
 mod redis;
@@ -25,6 +26,7 @@ mod redis;
 pub use change::{Change, Fact, Part};
 pub use dossier::Dossier;
 pub use embedded::EmbeddedDirectory;
+pub use hints::{Hint, HintId, Hints};
 pub use redis::RedisDirectory;
 
 /// The topics behind the directory.
@@ -72,7 +74,7 @@ pub struct DeviceToken {
 
 /// What stages ask.
 #[async_trait]
-pub trait Directory: Send + Sync {
+pub trait Directory: Hints {
     /// One answer for each ask, in their order, and the moment before which nothing of it was read:
     /// the facts are at least as young as that.
     ///

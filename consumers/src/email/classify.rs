@@ -100,7 +100,9 @@ fn by_code(phase: Phase, reply: Reply) -> (AttemptOutcome, Reason) {
 pub(super) fn lost(phase: Phase) -> Answer {
     match phase {
         // No mail has been named yet: no try is burnt.
-        Phase::Greeting | Phase::Ehlo | Phase::StartTls | Phase::Auth => crate::gate::unsent(None),
+        Phase::Greeting | Phase::Ehlo | Phase::StartTls | Phase::Auth => {
+            policy::outcome::unsent(None)
+        }
         // Without the final dot nothing is taken (RFC 5321 §4.1.1.4).
         Phase::Mail | Phase::Rcpt | Phase::Data => Answer::new(LATER, Reason::ServerUnavailable),
         Phase::Dot => Answer::new(AttemptOutcome::Indeterminate, Reason::NoAnswer),

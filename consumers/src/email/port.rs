@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use edge::pool::Snapshot;
 use policy::outcome::{Answer, AttemptOutcome};
 use runtime::world::World;
 use rustls::pki_types::ServerName;
@@ -20,16 +21,19 @@ use super::letter::{BadAddress, Mail, Stationery};
 use super::relay::Relay;
 use super::reply::{Enhanced, Phase, Reply};
 use super::validation::ValidationLetter;
-use crate::channel::{Letter, Port};
-use crate::gate::{EdgeError, Gate, Keys, unsent};
+use crate::channel::{Letter, NotStarted};
+use crate::gate::{EdgeError, Gate, Gated, Keys, Provider};
 
 /// One relay, one sender.
-pub struct EmailPort {
+pub struct Email {
     relay: Relay,
     stationery: Stationery,
-    gate: Gate,
     keyring: Arc<Keyring>,
+    answer_within: Duration,
 }
+
+/// The port of email.
+pub type EmailPort = Gated<Email>;
 
 impl EmailPort {
     /// Checks the configuration; connections are opened when they are needed. Needs a tokio runtime.
@@ -62,46 +66,51 @@ impl EmailPort {
         let idle = Duration::from_millis(config.idle_ms);
         let (connections, messages) = (config.connections, config.messages_per_connection);
         let relay = Relay::new(way(config, keys)?, connections, idle, messages);
-        Ok(Self { relay, stationery, gate: Gate::new(&config.gate, keys, world), keyring })
-    }
-
-    /// Takes leave of the relay on every connection that rests.
-    pub async fn close(&self) {
-        self.relay.close().await;
-    }
-
-    /// The gate, for metrics.
-    #[must_use]
-    pub fn gate(&self) -> &Gate {
-        &self.gate
+        let answer_within = longest(config);
+        let email = Email { relay, stationery, keyring, answer_within };
+        Ok(Self::new(email, Gate::new(&config.gate, keys, world)))
     }
 
     /// Whether it is configured where a validation's link leads.
     #[must_use]
     pub fn mails_validations(&self) -> bool {
-        self.stationery.writes_validations()
+        self.provider.stationery.writes_validations()
     }
 
-    /// Mails the link that validates an address, as [`Port::send`] mails a letter.
-    pub async fn validate(&self, letter: &ValidationLetter, now: Timestamp) -> Answer {
-        if let Err(held) = self.gate.enter(now).await {
-            return held;
-        }
-        let tokens = self.keyring.tokens();
-        let id = self.stationery.message_id(letter.id, &letter.address, tokens);
-        let mail = self.stationery.validation(letter, tokens, now);
-        self.gate.note(self.ask(mail, id, now).await)
+    /// Mails the link that validates an address, as [`Port::send`](crate::channel::Port::send) mails a
+    /// letter.
+    ///
+    /// # Errors
+    /// [`NotStarted`], where it could not start by `start_by`.
+    pub async fn validate(
+        &self,
+        letter: &ValidationLetter,
+        start_by: Timestamp,
+    ) -> Result<Answer, NotStarted> {
+        self.gate.enter(start_by).await?;
+        let (email, tokens) = (&self.provider, self.provider.keyring.tokens());
+        let id = email.stationery.message_id(letter.id, &letter.address, tokens);
+        let mail = email.stationery.validation(letter, tokens, self.gate.now());
+        Ok(self.gate.note(email.mail(mail, id, self.gate.patience(start_by)).await?))
     }
+}
 
-    async fn ask(&self, mail: Result<Mail, BadAddress>, id: String, now: Timestamp) -> Answer {
+impl Email {
+    async fn mail(
+        &self,
+        mail: Result<Mail, BadAddress>,
+        id: String,
+        patience: Duration,
+    ) -> Result<Answer, NotStarted> {
         let Ok(mail) = mail else {
-            return Answer::new(AttemptOutcome::AddressGone { since: None }, Reason::NoSuchMailbox);
+            let gone = AttemptOutcome::AddressGone { since: None };
+            return Ok(Answer::new(gone, Reason::NoSuchMailbox));
         };
-        let patience = self.gate.patience(now);
         let Some(ended) = self.relay.deliver(&mail.envelope, &mail.text, patience).await else {
-            return unsent(None);
+            return Err(NotStarted::Late);
         };
-        match ended {
+        let misconfigured = |why| Answer::new(AttemptOutcome::Misconfigured, why);
+        Ok(match ended {
             Ok(()) => {
                 let taken =
                     Reply { code: 250, enhanced: Some(Enhanced(2, 0, 0)), names_a_rate: false };
@@ -117,12 +126,17 @@ impl EmailPort {
                 answer
             }
             Err(Ended::Lost(phase)) => lost(phase),
-            Err(Ended::NoStartTls) => {
-                Answer::new(AttemptOutcome::Misconfigured, Reason::NoEncryption)
-            }
-            Err(Ended::NoLogin) => Answer::new(AttemptOutcome::Misconfigured, Reason::Credential),
-        }
+            Err(Ended::NoStartTls) => misconfigured(Reason::NoEncryption),
+            Err(Ended::NoLogin) => misconfigured(Reason::Credential),
+        })
     }
+}
+
+/// The slowest dialogue: opened anew, each reply as late as it may be, the text and its taking too.
+fn longest(config: &EmailConfig) -> Duration {
+    let replies = config.reply_within_ms.saturating_mul(5);
+    let takes = config.accept_within_ms.saturating_mul(2);
+    Duration::from_millis(config.open_within_ms.saturating_add(replies).saturating_add(takes))
 }
 
 fn way(config: &EmailConfig, keys: Keys) -> Result<Way, EdgeError> {
@@ -161,21 +175,21 @@ fn login(config: &EmailConfig, keys: Keys) -> Result<Option<Login>, EdgeError> {
 }
 
 #[async_trait]
-impl Port for EmailPort {
-    fn channel(&self) -> Channel {
-        Channel::Email
+impl Provider for Email {
+    const CHANNEL: Channel = Channel::Email;
+
+    async fn ask(
+        &self,
+        letter: &Letter,
+        gate: &Gate,
+        start_by: Timestamp,
+    ) -> Result<Answer, NotStarted> {
+        let mail = self.stationery.mail(letter, self.keyring.tokens(), gate.now());
+        self.mail(mail, self.send_id(letter), gate.patience(start_by)).await
     }
 
-    fn down_until(&self, now: Timestamp) -> Option<Timestamp> {
-        self.gate.down_until(now)
-    }
-
-    async fn send(&self, letter: &Letter, now: Timestamp) -> Answer {
-        if let Err(held) = self.gate.enter(now).await {
-            return held;
-        }
-        let mail = self.stationery.mail(letter, self.keyring.tokens(), now);
-        self.gate.note(self.ask(mail, self.send_id(letter), now).await)
+    fn answer_within(&self) -> Duration {
+        self.answer_within
     }
 
     /// The `Message-ID`.
@@ -184,7 +198,11 @@ impl Port for EmailPort {
         self.stationery.message_id(letter.message_id, &letter.address, tokens)
     }
 
-    fn believes_gone(&self, gone: bool, now: Timestamp) -> bool {
-        self.gate.believes_gone(gone, now)
+    fn vitals(&self, _: Timestamp) -> (Snapshot, Option<i64>) {
+        (self.relay.snapshot(), None)
+    }
+
+    async fn close(&self) {
+        self.relay.close().await;
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use edge::pool::Snapshot;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -11,6 +12,7 @@ use super::reply::Phase;
 
 pub(super) struct Relay {
     way: Way,
+    connections: usize,
     permits: Semaphore,
     resting: Mutex<Vec<Resting>>,
     idle: Duration,
@@ -30,7 +32,8 @@ impl Relay {
         messages_per_connection: u64,
     ) -> Self {
         let permits = Semaphore::new(connections);
-        Self { way, permits, resting: Mutex::default(), idle, messages_per_connection }
+        let resting = Mutex::default();
+        Self { way, connections, permits, resting, idle, messages_per_connection }
     }
 
     /// Sends one mail over a free connection. `None` where it could not start within `patience`: then
@@ -56,6 +59,18 @@ impl Relay {
             }
             Ok(dialogue) => Some(self.over(dialogue, envelope, text).await),
             Err(ended) => Some(Err(ended)),
+        }
+    }
+
+    /// How many connections there are, and how many of them are in use.
+    pub(super) fn snapshot(&self) -> Snapshot {
+        let (free, resting) = (self.permits.available_permits(), self.resting.lock().len());
+        let used = self.connections - free.min(self.connections);
+        Snapshot {
+            live: used + resting,
+            streams_used: used,
+            streams_free: free,
+            ..Snapshot::default()
         }
     }
 

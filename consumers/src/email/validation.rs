@@ -11,7 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::future::join_all;
 use policy::mailbox::{Due, Next, due, note};
-use policy::outcome::{Answer, AttemptOutcome};
+use policy::outcome::{Answer, AttemptOutcome, unsent};
 use policy::story::Dice;
 use runtime::log::{Incoming, Outgoing};
 use runtime::metrics::Metrics;
@@ -25,7 +25,7 @@ use sealing::{Field, SealError};
 use tokio::sync::Semaphore;
 
 use super::port::EmailPort;
-use crate::channel::Port;
+use crate::channel::{NotStarted, Port};
 use crate::directory::{Directory, Found};
 use crate::keys::{self, Keys};
 
@@ -57,6 +57,8 @@ pub struct ValidationSettings {
     pub edge_rest: Duration,
     /// How long a record waits while the directory is not ready.
     pub view_wait: Duration,
+    /// A mail may start only on facts younger than this.
+    pub max_age: Duration,
 }
 
 impl Default for ValidationSettings {
@@ -66,6 +68,7 @@ impl Default for ValidationSettings {
             link_life: Duration::from_secs(86_400),
             edge_rest: Duration::from_secs(60),
             view_wait: Duration::from_millis(250),
+            max_age: Duration::from_millis(250),
         }
     }
 }
@@ -117,7 +120,13 @@ impl ValidationStage {
                 return Ok(Outcome::DeadLetter { why: keys::reason(error), also: Vec::new() });
             }
         };
-        let answer = self.send(&letter, now, world).await;
+        let answer = match self.send(&letter, now.plus(self.settings.max_age), world).await {
+            Ok(answer) => answer,
+            Err(NotStarted::Late) => return Err(self.wait(Reason::FactsOld, world)),
+            Err(NotStarted::Held { until }) => {
+                unsent(Some(self.as_the_provider_counts(until, world)))
+            }
+        };
         drop(permit);
         #[expect(clippy::cast_precision_loss, reason = "jitter needs no more than 53 bits")]
         let jitter = world.random() as f64 / u64::MAX as f64;
@@ -160,16 +169,27 @@ impl ValidationStage {
         Ok(Some(ValidationLetter { id: asked.id, address, language, token }))
     }
 
-    async fn send(&self, letter: &ValidationLetter, now: Timestamp, world: &World) -> Answer {
-        let answer = self.port.validate(letter, now).await;
+    /// Waits are the provider's, unscaled, wherever they come from.
+    fn as_the_provider_counts(&self, until: Timestamp, world: &World) -> Duration {
+        until.since(world.now()).mul_f64(world.time_scale)
+    }
+
+    async fn send(
+        &self,
+        letter: &ValidationLetter,
+        start_by: Timestamp,
+        world: &World,
+    ) -> Result<Answer, NotStarted> {
+        let started = world.now();
+        let answer = self.port.validate(letter, start_by).await?;
         let channel = Channel::Email.name();
-        let took = world.now().since(now).as_secs_f64();
+        let took = world.now().since(started).as_secs_f64();
         self.metrics.send.with_label_values(&[channel]).observe(took);
         let labels = [channel, answer.outcome.kind().name(), answer.reason.name()];
         self.metrics.attempts.with_label_values(&labels).inc();
         let gone = matches!(answer.outcome, AttemptOutcome::AddressGone { .. });
         self.port.believes_gone(gone, world.now());
-        answer
+        Ok(answer)
     }
 
     fn wait(&self, why: Reason, world: &World) -> Fault {

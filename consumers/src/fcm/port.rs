@@ -1,6 +1,7 @@
 //! The port of FCM: the pool, an access token, the gate.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use edge::pool::{PlainPool, Push, Reply, Request, Snapshot, Unsent, Wiring};
@@ -17,22 +18,24 @@ use sealing::Keyring;
 use super::classify::{classify, is_expired, word};
 use super::config::FcmConfig;
 use super::payload;
-use crate::channel::{Letter, Port};
-use crate::gate::{EdgeError, Gate, Keys, without_answer};
+use crate::channel::{Letter, NotStarted};
+use crate::gate::{EdgeError, Gate, Gated, Keys, Provider, asked_wait, without_answer};
 
 const SCOPE: &str = "https://www.googleapis.com/auth/firebase.messaging";
 /// The one word known to come with a GOAWAY of Google's (firebase-admin-node#2488).
 const GOAWAY_REASONS: &[&str] = &["exceeded_max_concurrent_streams"];
 
 /// One project at FCM.
-pub struct FcmPort {
+pub struct Fcm {
     pool: PlainPool,
     token: Arc<AccessToken>,
-    gate: Gate,
     keyring: Arc<Keyring>,
     config: FcmConfig,
     path: PathAndQuery,
 }
+
+/// The port of FCM.
+pub type FcmPort = Gated<Fcm>;
 
 impl FcmPort {
     /// Checks the configuration, begins to open connections and asks for an access token. Needs a
@@ -65,71 +68,23 @@ impl FcmPort {
         pool.initial_streams = config.pool.streams;
         pool.goaway_reasons = GOAWAY_REASONS;
         let pool = PlainPool::open(pool, wiring).map_err(|e| keys.bad("pool", e))?;
-        let gate = Gate::new(&config.gate, keys, world);
-        Ok(Self { pool, token, gate, keyring, config: config.clone(), path })
+        let fcm = Fcm { pool, token, keyring, config: config.clone(), path };
+        Ok(Self::new(fcm, Gate::new(&config.gate, keys, world)))
     }
 
-    /// Lets what is under way finish, then closes all connections.
-    pub async fn close(&self) {
-        self.pool.close().await;
-    }
-
-    /// For metrics.
-    #[must_use]
-    pub fn snapshot(&self) -> Snapshot {
-        self.pool.snapshot()
-    }
-
-    /// How the access token does, for metrics.
+    /// How the access token does.
     #[must_use]
     pub fn token_health(&self) -> TokenHealth {
-        self.token.health()
+        self.provider.token.health()
     }
 
     /// Waits for the first access token.
     pub async fn ready(&self) {
-        self.token.ready().await;
+        self.provider.token.ready().await;
     }
+}
 
-    /// The gate, for metrics.
-    #[must_use]
-    pub fn gate(&self) -> &Gate {
-        &self.gate
-    }
-
-    async fn ask(&self, letter: &Letter, now: Timestamp) -> Answer {
-        let tokens = self.keyring.tokens();
-        let Some(body) = payload::body(letter, &self.config, tokens, now) else {
-            return Answer::new(AttemptOutcome::Refused, Reason::TooLarge);
-        };
-        let json = HeaderValue::from_static("application/json");
-        let headers = vec![(header::CONTENT_TYPE, json)];
-        let stream_within = self.gate.patience(now);
-        let request = Request { path: self.path.clone(), headers, body, stream_within };
-        let reply = self.pool.send(request).await;
-        match &reply {
-            Reply::Answer { status, headers, body } => {
-                let asked = headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
-                let asked = asked.and_then(|value| edge::retry_after(value, now.0));
-                let answer = classify(*status, body, asked);
-                if answer.reason == Reason::UnknownAnswer {
-                    tracing::warn!(
-                        status,
-                        code = word(body),
-                        "fcm gave an answer that nobody knows"
-                    );
-                }
-                answer
-            }
-            Reply::Unsent { why: Unsent::NoCredential } if self.is_account_refused() => {
-                Answer::new(AttemptOutcome::Misconfigured, Reason::Credential)
-            }
-            Reply::Unsent { .. } | Reply::NoAnswer { .. } => {
-                without_answer(&reply).unwrap_or_else(|| crate::gate::unsent(None))
-            }
-        }
-    }
-
+impl Fcm {
     /// The server of access tokens knows us and says no: key, account or clock.
     fn is_account_refused(&self) -> bool {
         match self.token.health().last_failure {
@@ -143,20 +98,44 @@ impl FcmPort {
 }
 
 #[async_trait]
-impl Port for FcmPort {
-    fn channel(&self) -> Channel {
-        Channel::Fcm
-    }
+impl Provider for Fcm {
+    const CHANNEL: Channel = Channel::Fcm;
 
-    fn down_until(&self, now: Timestamp) -> Option<Timestamp> {
-        self.gate.down_until(now)
-    }
-
-    async fn send(&self, letter: &Letter, now: Timestamp) -> Answer {
-        if let Err(held) = self.gate.enter(now).await {
-            return held;
+    async fn ask(
+        &self,
+        letter: &Letter,
+        gate: &Gate,
+        start_by: Timestamp,
+    ) -> Result<Answer, NotStarted> {
+        let tokens = self.keyring.tokens();
+        let Some(body) = payload::body(letter, &self.config, tokens, gate.now()) else {
+            return Ok(Answer::new(AttemptOutcome::Refused, Reason::TooLarge));
+        };
+        let json = HeaderValue::from_static("application/json");
+        let headers = vec![(header::CONTENT_TYPE, json)];
+        let stream_within = gate.patience(start_by);
+        let request = Request { path: self.path.clone(), headers, body, stream_within };
+        let reply = self.pool.send(request).await;
+        match &reply {
+            Reply::Answer { status, headers, body } => {
+                let answer = classify(*status, body, asked_wait(headers, gate.now()));
+                if answer.reason == Reason::UnknownAnswer {
+                    let code = word(body);
+                    tracing::warn!(status, code, "fcm gave an answer that nobody knows");
+                }
+                Ok(answer)
+            }
+            Reply::Unsent { why: Unsent::NoCredential } if self.is_account_refused() => {
+                Ok(Answer::new(AttemptOutcome::Misconfigured, Reason::Credential))
+            }
+            Reply::Unsent { .. } | Reply::NoAnswer { .. } => {
+                without_answer(&reply, gate.now()).unwrap_or(Err(NotStarted::Late))
+            }
         }
-        self.gate.note(self.ask(letter, now).await)
+    }
+
+    fn answer_within(&self) -> Duration {
+        Duration::from_millis(self.config.pool.answer_within_ms)
     }
 
     /// FCM takes no id of ours; the tag and the installation stand for it.
@@ -164,7 +143,12 @@ impl Port for FcmPort {
         self.keyring.tokens().apns_id(letter.message_id, &letter.installation)
     }
 
-    fn believes_gone(&self, gone: bool, now: Timestamp) -> bool {
-        self.gate.believes_gone(gone, now)
+    fn vitals(&self, now: Timestamp) -> (Snapshot, Option<i64>) {
+        let fetched = self.token.health().fetched_ms;
+        (self.pool.snapshot(), fetched.map(|fetched| now.0 - fetched))
+    }
+
+    async fn close(&self) {
+        self.pool.close().await;
     }
 }

@@ -20,9 +20,8 @@ pub struct GateConfig {
     pub per_second: u32,
     /// Sends that may start at once after a rest.
     pub burst: u32,
-    /// A send that could not start within this time is given back, so that the citizen's choice is
-    /// looked up anew; no longer than the consent of a send may be old.
-    pub start_within_ms: u64,
+    /// A send that stays silent for so long is handed over: its story goes on without it. Real time.
+    pub hand_over_ms: u64,
     /// Window in which the breaker weighs failures.
     pub breaker_window_ms: i64,
     /// Sends the window must hold before failures open the breaker.
@@ -40,6 +39,8 @@ pub struct GateConfig {
     pub guard_min_count: u32,
     /// Above this share of dead addresses, 0 to 100, no more of them are believed.
     pub guard_gone_percent: u32,
+    /// So many dead addresses in a row trip it whatever the window holds.
+    pub guard_run: u32,
     /// So many refusals in a row, with one and the same reason, are taken for a wrong setting of ours.
     pub refusal_run: u32,
 }
@@ -51,7 +52,7 @@ impl Default for GateConfig {
         Self {
             per_second: 5_000,
             burst: 1_000,
-            start_within_ms: 250,
+            hand_over_ms: 1_000,
             breaker_window_ms: breaker.window_ms,
             breaker_min_count: breaker.min_count,
             breaker_failure_percent: 50,
@@ -61,6 +62,7 @@ impl Default for GateConfig {
             guard_window_ms: guard.window_ms,
             guard_min_count: guard.min_count,
             guard_gone_percent: 30,
+            guard_run: guard.run,
             refusal_run: 50,
         }
     }
@@ -91,7 +93,7 @@ impl GateConfig {
             window_ms: self.guard_window_ms,
             min_count: self.guard_min_count,
             gone_share: share(self.guard_gone_percent),
-            ..GuardConfig::default()
+            run: self.guard_run,
         }
     }
 
@@ -103,7 +105,7 @@ impl GateConfig {
         let at_least_one = [
             ("per_second", i64::from(self.per_second)),
             ("burst", i64::from(self.burst)),
-            ("start_within_ms", i64::try_from(self.start_within_ms).unwrap_or(i64::MAX)),
+            ("hand_over_ms", i64::try_from(self.hand_over_ms).unwrap_or(i64::MAX)),
             ("breaker_window_ms", self.breaker_window_ms),
             ("breaker_min_count", i64::from(self.breaker_min_count)),
             ("breaker_failure_percent", i64::from(self.breaker_failure_percent)),
@@ -112,6 +114,7 @@ impl GateConfig {
             ("breaker_probe_ms", self.breaker_probe_ms),
             ("guard_window_ms", self.guard_window_ms),
             ("guard_min_count", i64::from(self.guard_min_count)),
+            ("guard_run", i64::from(self.guard_run)),
             ("refusal_run", i64::from(self.refusal_run)),
         ];
         if let Some((key, value)) = at_least_one.iter().find(|(_, value)| *value < 1) {

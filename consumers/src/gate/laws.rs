@@ -52,7 +52,13 @@ fn fail(gate: &Gate, times: usize) {
 }
 
 const START: Timestamp = Timestamp(0);
+const SOON: Timestamp = Timestamp(250);
+const FAR: Timestamp = Timestamp(i64::MAX);
 const PROBING: Timestamp = Timestamp(10_000);
+
+fn held(until: Timestamp) -> Result<(), NotStarted> {
+    Err(NotStarted::Held { until })
+}
 
 #[tokio::test]
 async fn a_failing_edge_is_down_and_holds_what_is_sent_all_the_same() {
@@ -61,27 +67,43 @@ async fn a_failing_edge_is_down_and_holds_what_is_sent_all_the_same() {
     assert_eq!(gate.down_until(START), None);
     fail(&gate, 1);
     assert_eq!(gate.down_until(START), Some(PROBING));
-    let held = gate.enter(Timestamp(4_000)).await.unwrap_err();
-    assert_eq!(held, unsent(Some(Duration::from_secs(6))));
+    assert_eq!(gate.enter(SOON).await, held(PROBING));
 }
 
 #[tokio::test]
-async fn one_question_opens_the_way_for_one_probe() {
-    let (gate, _) = gate(|_| {});
+async fn asking_whether_an_edge_is_down_spends_no_probe() {
+    let (gate, world) = gate(|_| {});
     fail(&gate, 4);
-    assert_eq!(gate.down_until(PROBING), None, "a probe is due");
-    assert_eq!(gate.down_until(PROBING), None, "and waits until it is sent");
-    assert!(gate.enter(PROBING).await.is_ok());
-    assert_eq!(gate.down_until(PROBING), Some(Timestamp(11_000)));
-    assert!(gate.enter(PROBING).await.is_err());
+    world.sleep_until(PROBING).await;
+    for _ in 0..3 {
+        assert_eq!(gate.down_until(PROBING), None, "a probe is due");
+    }
+    assert_eq!(gate.enter(FAR).await, Ok(()));
+    let next = Timestamp(11_000);
+    assert_eq!(gate.down_until(PROBING), Some(next));
+    assert_eq!(gate.enter(FAR).await, held(next));
 }
 
 #[tokio::test]
-async fn a_send_that_nobody_asked_for_may_be_the_probe() {
-    let (gate, _) = gate(|_| {});
+async fn an_edge_that_is_back_gets_its_load_in_steps() {
+    let (gate, world) = gate(|_| {});
     fail(&gate, 4);
-    assert!(gate.enter(PROBING).await.is_ok());
-    assert!(gate.enter(PROBING).await.is_err());
+    for probe in 0..3 {
+        world.sleep_until(Timestamp(10_000 + probe * 1_000)).await;
+        assert_eq!(gate.enter(FAR).await, Ok(()));
+        gate.note(answer(AttemptOutcome::Accepted));
+    }
+    let mut shares = Vec::new();
+    for _ in 0..4 {
+        let mut passed = 0;
+        for _ in 0..100 {
+            passed += u32::from(gate.enter(FAR).await.is_ok());
+        }
+        shares.push(passed);
+        let next = world.now().plus(Duration::from_secs(20));
+        world.sleep_until(next).await;
+    }
+    assert_eq!(shares, [10, 25, 50, 100]);
 }
 
 #[test]
@@ -136,36 +158,85 @@ fn a_wave_of_dead_addresses_is_not_believed() {
 }
 
 #[tokio::test]
+async fn a_run_of_dead_addresses_costs_the_registry_no_more_than_the_run() {
+    let (gate, _) = gate(|config| (config.guard_min_count, config.guard_run) = (1_000, 3));
+    let beliefs: Vec<_> = (0..50).map(|_| gate.believes_gone(true, START)).collect();
+    assert_eq!(beliefs.iter().filter(|believed| **believed).count(), 2);
+    let vitals = gate.vitals();
+    assert!(vitals.guard_tripped, "an operator sees it");
+    assert_eq!(vitals.disbelieved, 48);
+}
+
+#[tokio::test]
 async fn no_more_starts_than_the_pace_allows() {
     let (gate, world) = gate(|config| (config.per_second, config.burst) = (10, 5));
     for _ in 0..15 {
-        gate.enter(world.now()).await.unwrap();
+        gate.enter(FAR).await.unwrap();
     }
     assert_eq!(world.now(), Timestamp(1_000));
+    let vitals = gate.vitals();
+    assert_eq!((vitals.paced, vitals.paced_ms), (10, 1_000));
 }
 
 #[tokio::test]
 async fn a_send_whose_turn_comes_too_late_is_given_back_unsent() {
     let (gate, world) = gate(|config| (config.per_second, config.burst) = (1, 1));
-    gate.enter(START).await.unwrap();
-    assert_eq!(gate.enter(START).await, Err(unsent(None)));
+    gate.enter(SOON).await.unwrap();
+    assert_eq!(gate.enter(SOON).await, Err(NotStarted::Late));
     assert_eq!(world.now(), START, "and has not waited in vain");
     world.sleep_until(Timestamp(1_000)).await;
-    assert_eq!(gate.enter(START).await, Err(unsent(None)), "its facts are old");
-    assert_eq!(gate.enter(world.now()).await, Ok(()));
+    assert_eq!(gate.enter(SOON).await, Err(NotStarted::Late), "its facts are old");
+    assert_eq!(gate.enter(Timestamp(1_000)).await, Ok(()));
+}
+
+#[tokio::test]
+async fn openings_are_counted_by_their_cause() {
+    let (gate, world) = gate(|_| {});
+    fail(&gate, 4);
+    world.sleep_until(PROBING).await;
+    gate.note(answer(AttemptOutcome::Misconfigured));
+    let vitals = gate.vitals();
+    assert_eq!((vitals.openings, vitals.openings_misconfigured), (1, 1));
+    assert!(matches!(vitals.breaker, BreakerState::Open { .. }));
 }
 
 #[test]
 fn what_never_left_burns_no_try_and_what_left_unanswered_is_indeterminate() {
-    let check = |reply: Reply, outcome, reason| {
-        assert_eq!(without_answer(&reply), Some(Answer::new(outcome, reason)), "{reply:?}");
+    let check = |reply: Reply, expected| {
+        assert_eq!(without_answer(&reply, START), Some(expected), "{reply:?}");
     };
     let waits = AttemptOutcome::Unavailable { retry_after: None };
-    for why in [Unsent::Down(Down::Tls), Unsent::NoStream, Unsent::QueueFull, Unsent::Closed] {
-        check(Reply::Unsent { why }, waits, Reason::Unsent);
+    let answer = |outcome, reason| Ok(Answer::new(outcome, reason));
+    for why in [Unsent::Down(Down::Tls), Unsent::Refused, Unsent::NoCredential] {
+        check(Reply::Unsent { why }, answer(waits, Reason::Unsent));
     }
-    check(Reply::Unsent { why: Unsent::BadRequest }, AttemptOutcome::Refused, Reason::BadRequest);
+    let bad = answer(AttemptOutcome::Refused, Reason::BadRequest);
+    check(Reply::Unsent { why: Unsent::BadRequest }, bad);
     for why in [NoAnswer::TimedOut, NoAnswer::Lost, NoAnswer::Reset { code: 8 }] {
-        check(Reply::NoAnswer { why }, AttemptOutcome::Indeterminate, Reason::NoAnswer);
+        let unknown = answer(AttemptOutcome::Indeterminate, Reason::NoAnswer);
+        check(Reply::NoAnswer { why }, unknown);
     }
+}
+
+#[test]
+fn who_found_no_stream_in_time_has_not_started() {
+    let check = |why, expected| {
+        assert_eq!(without_answer(&Reply::Unsent { why }, START), Some(Err(expected)), "{why:?}");
+    };
+    for why in [Unsent::NoStream, Unsent::QueueFull, Unsent::Closed] {
+        check(why, NotStarted::Late);
+    }
+    check(Unsent::NotOpen, NotStarted::Held { until: Timestamp(1_000) });
+}
+
+#[test]
+fn retry_after_is_read_in_both_its_forms() {
+    let now = Timestamp(784_111_777_000);
+    let check = |value: &'static str, expected: Option<u64>| {
+        let headers = HeaderMap::from_iter([(RETRY_AFTER, value.parse().unwrap())]);
+        assert_eq!(asked_wait(&headers, now), expected.map(Duration::from_secs), "{value}");
+    };
+    check("120", Some(120));
+    check("Sun, 06 Nov 1994 08:51:07 GMT", Some(90));
+    check("soon", None);
 }

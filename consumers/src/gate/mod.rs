@@ -5,20 +5,29 @@
 //! more starts in a second than the pace allows.
 
 mod config;
+mod gated;
+mod vitals;
 
 use std::time::Duration;
 
-use edge::breaker::{Admit, Breaker, BreakerState, Verdict};
+use edge::breaker::{Admit, Breaker, BreakerState, Cause, Verdict};
 use edge::guard::{Address, Belief, Guard};
 use edge::pacing::Pace;
 use edge::pool::{Reply, Unsent};
+use http::HeaderMap;
+use http::header::RETRY_AFTER;
 use parking_lot::Mutex;
 use policy::outcome::{Answer, AttemptOutcome};
 use runtime::world::World;
 use schemas::ids::Timestamp;
 use schemas::records::Reason;
 
+use crate::channel::NotStarted;
+
 pub use config::{EdgeError, GateConfig, Keys, PoolSettings};
+pub use gated::{Gated, Provider};
+pub use policy::outcome::unsent;
+pub use vitals::{GateVitals, Vitals};
 
 /// One edge's breaker, guard and pace.
 pub struct Gate {
@@ -28,90 +37,101 @@ pub struct Gate {
     world: World,
     /// The section of the configuration, for the operator.
     edge: &'static str,
-    start_within: Duration,
     refusal_run: u32,
 }
 
 struct Inner {
     breaker: Breaker,
     guard: Guard,
-    /// The breaker has let one send through, which has not started yet.
-    ticket: bool,
     /// The latest refusals in a row that gave one and the same reason.
     run: (Reason, u32),
     believed: bool,
+    counts: Counts,
+}
+
+/// Since the gate was made.
+#[derive(Debug, Clone, Copy, Default)]
+struct Counts {
+    openings: u64,
+    openings_for_us: u64,
+    disbelieved: u64,
+    paced: u64,
+    paced_ms: u64,
 }
 
 impl Gate {
     #[must_use]
     pub fn new(config: &GateConfig, keys: Keys, world: &World) -> Self {
         let now = world.now();
-        let breaker = Breaker::new(config.breaker(world.time_scale));
-        let guard = Guard::new(config.guard());
         Self {
             inner: Mutex::new(Inner {
-                breaker,
-                guard,
-                ticket: false,
+                breaker: Breaker::new(config.breaker(world.time_scale)),
+                guard: Guard::new(config.guard()),
                 run: (Reason::None, 0),
                 believed: true,
+                counts: Counts::default(),
             }),
             pace: tokio::sync::Mutex::new(Pace::new(config.pace(), now.0)),
             world: world.clone(),
             edge: keys.0,
-            start_within: Duration::from_millis(config.start_within_ms),
             refusal_run: config.refusal_run,
         }
     }
 
-    /// Until when the edge is known to be down. After `None` the next send is let through: this is how
-    /// probes and the share of a provider that just came back find their way.
+    /// Until when the edge is known to be down. Asking admits nothing: probes, and the share of a
+    /// provider that just came back, are let through at [`Gate::enter`].
     pub fn down_until(&self, now: Timestamp) -> Option<Timestamp> {
-        self.inner.lock().let_in(now)
+        let until = self.inner.lock().breaker.down_until(now.0).map(Timestamp);
+        until.filter(|until| *until > now)
     }
 
-    /// Waits for its turn in the pace, as long as a send decided at `now` may wait. Err where that is
-    /// too long or where the breaker holds the send, with the answer to give: it has not left, so it
-    /// burns no try.
+    /// Lets a send in when the breaker admits it and its turn in the pace has come, by `start_by`.
     ///
     /// # Errors
-    /// The answer that says until when.
-    pub async fn enter(&self, now: Timestamp) -> Result<(), Answer> {
-        let held = {
-            let mut inner = self.inner.lock();
-            let held = inner.let_in(now);
-            inner.ticket = false;
-            held
-        };
-        if let Some(until) = held {
-            return Err(self.held(until, now));
+    /// [`NotStarted`].
+    pub async fn enter(&self, start_by: Timestamp) -> Result<(), NotStarted> {
+        let now = self.world.now();
+        match self.inner.lock().breaker.admit(now.0) {
+            Admit::Go | Admit::Probe => {}
+            Admit::Hold { until_ms } => {
+                return Err(NotStarted::Held { until: Timestamp(until_ms) });
+            }
         }
         let mut pace = self.pace.lock().await;
         loop {
             let moment = self.world.now();
-            if self.is_late(now) {
-                return Err(unsent(None));
+            if moment > start_by {
+                return Err(NotStarted::Late);
             }
             let grant = pace.take(1, moment.0);
             if grant.granted > 0 {
+                self.paced(moment.since(now));
                 return Ok(());
             }
             let more_at = Timestamp(grant.more_at_ms.max(moment.0 + 1));
-            if more_at.since(now) > self.start_within {
-                return Err(unsent(None));
+            if more_at > start_by {
+                return Err(NotStarted::Late);
             }
             self.world.sleep_until(more_at).await;
         }
     }
 
-    /// Whether what was known at `now` is too old for a send to start on.
-    pub fn is_late(&self, now: Timestamp) -> bool {
-        self.world.now().since(now) > self.start_within
+    fn paced(&self, waited: Duration) {
+        if !waited.is_zero() {
+            let mut inner = self.inner.lock();
+            inner.counts.paced += 1;
+            inner.counts.paced_ms += u64::try_from(waited.as_millis()).unwrap_or(0);
+        }
     }
 
-    /// How long a send decided at `now` may still wait.
-    pub fn patience(&self, now: Timestamp) -> Duration {
-        self.start_within.saturating_sub(self.world.now().since(now))
+    /// How long a send may still wait for its start.
+    pub fn patience(&self, start_by: Timestamp) -> Duration {
+        start_by.since(self.world.now())
+    }
+
+    /// The moment, for what is computed at the start of a send.
+    pub fn now(&self) -> Timestamp {
+        self.world.now()
     }
 
     /// Learns from an answer. A long run of one refusal becomes `misconfigured`: the messages stay.
@@ -135,6 +155,12 @@ impl Gate {
         let was_open = matches!(inner.breaker.state(now.0), BreakerState::Open { .. });
         inner.breaker.note(verdict(&answer), now.0);
         let state = inner.breaker.state(now.0);
+        if let BreakerState::Open { cause, .. } = state
+            && !was_open
+        {
+            inner.counts.openings += u64::from(cause == Cause::Failures);
+            inner.counts.openings_for_us += u64::from(cause == Cause::Misconfigured);
+        }
         drop(inner);
         if let BreakerState::Open { until_ms, .. } = state
             && !was_open
@@ -144,18 +170,23 @@ impl Gate {
         answer
     }
 
-    /// Whether a dead address may be believed now; asked for every answer.
+    /// Whether a dead address may be believed now; asked for every answer that speaks of the address.
     pub fn believes_gone(&self, gone: bool, now: Timestamp) -> bool {
         let address = if gone { Address::Gone } else { Address::Alive };
         let mut inner = self.inner.lock();
         let believed = inner.guard.note(address, now.0) == Belief::Believed;
+        inner.counts.disbelieved += u64::from(gone && !believed);
         let before = std::mem::replace(&mut inner.believed, believed);
         drop(inner);
-        if before && !believed {
-            tracing::error!(
-                edge = self.edge,
+        let (alarm, edge) = ("dead_address_wave", self.edge);
+        match (before, believed) {
+            (true, false) => tracing::error!(
+                alarm,
+                edge,
                 "too many dead addresses to be true: none is removed; check environment and project"
-            );
+            ),
+            (false, true) => tracing::warn!(alarm, edge, "over: dead addresses are believed again"),
+            (true, true) | (false, false) => {}
         }
         believed
     }
@@ -164,6 +195,7 @@ impl Gate {
         let (edge, reason) = (self.edge, answer.reason.name());
         if answer.outcome == AttemptOutcome::Misconfigured {
             tracing::error!(
+                alarm = "edge_misconfigured",
                 edge,
                 reason,
                 wait_ms,
@@ -171,44 +203,6 @@ impl Gate {
             );
         } else {
             tracing::warn!(edge, reason, wait_ms, "is failing; messages take another way or wait");
-        }
-    }
-
-    /// Where the breaker stands, for metrics.
-    pub fn state(&self, now: Timestamp) -> BreakerState {
-        self.inner.lock().breaker.state(now.0)
-    }
-
-    /// Waits are the provider's, unscaled, wherever they come from.
-    fn held(&self, until: Timestamp, now: Timestamp) -> Answer {
-        let wait = until.since(now).mul_f64(self.world.time_scale);
-        unsent(Some(wait))
-    }
-}
-
-impl Inner {
-    /// `None` lets the next send through; a time holds it.
-    fn let_in(&mut self, now: Timestamp) -> Option<Timestamp> {
-        match self.breaker.state(now.0) {
-            BreakerState::Closed => {
-                self.ticket = false;
-                return None;
-            }
-            BreakerState::Open { until_ms, .. } => {
-                self.ticket = false;
-                return Some(Timestamp(until_ms));
-            }
-            BreakerState::HalfOpen { .. } | BreakerState::Ramp { .. } => {}
-        }
-        if self.ticket {
-            return None;
-        }
-        match self.breaker.admit(now.0) {
-            Admit::Go | Admit::Probe => {
-                self.ticket = true;
-                None
-            }
-            Admit::Hold { until_ms } => Some(Timestamp(until_ms)),
         }
     }
 }
@@ -228,30 +222,30 @@ fn verdict(answer: &Answer) -> Verdict {
     }
 }
 
-/// Not processed by the provider: no try is burnt.
+/// What an answer's `Retry-After` asks for, in either of its forms.
 #[must_use]
-pub fn unsent(retry_after: Option<Duration>) -> Answer {
-    Answer::new(AttemptOutcome::Unavailable { retry_after }, Reason::Unsent)
+pub fn asked_wait(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    let asked = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+    asked.and_then(|value| edge::retry_after(value, now.0))
 }
 
-/// The answer where the pool has none; `None` where the provider spoke.
+/// An edge whose first connection is still being opened is asked again after this.
+const OPENING: Duration = Duration::from_secs(1);
+
+/// What it means where the pool has no answer; `None` where the provider spoke.
 #[must_use]
-pub fn without_answer(reply: &Reply) -> Option<Answer> {
+pub fn without_answer(reply: &Reply, now: Timestamp) -> Option<Result<Answer, NotStarted>> {
     match reply {
         Reply::Answer { .. } => None,
         Reply::NoAnswer { .. } => {
-            Some(Answer::new(AttemptOutcome::Indeterminate, Reason::NoAnswer))
+            Some(Ok(Answer::new(AttemptOutcome::Indeterminate, Reason::NoAnswer)))
         }
         Reply::Unsent { why } => Some(match why {
             // Our own request: sent again it would fare no better.
-            Unsent::BadRequest => Answer::new(AttemptOutcome::Refused, Reason::BadRequest),
-            Unsent::Down(_)
-            | Unsent::NotOpen
-            | Unsent::NoStream
-            | Unsent::QueueFull
-            | Unsent::Refused
-            | Unsent::NoCredential
-            | Unsent::Closed => unsent(None),
+            Unsent::BadRequest => Ok(Answer::new(AttemptOutcome::Refused, Reason::BadRequest)),
+            Unsent::NoStream | Unsent::QueueFull | Unsent::Closed => Err(NotStarted::Late),
+            Unsent::NotOpen => Err(NotStarted::Held { until: now.plus(OPENING) }),
+            Unsent::Down(_) | Unsent::Refused | Unsent::NoCredential => Ok(unsent(None)),
         }),
     }
 }

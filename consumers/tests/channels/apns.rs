@@ -1,7 +1,8 @@
 //! APNs.
 
-use consumers::channel::Port;
+use consumers::channel::{NotStarted, Port};
 use policy::outcome::AttemptOutcome;
+use runtime::metrics::Metrics;
 use schemas::ids::Timestamp;
 use schemas::records::{OutcomeKind, Reason};
 use simulators::Script;
@@ -107,10 +108,43 @@ async fn a_provider_that_cannot_be_reached_burns_no_try() {
         assert_eq!(kind(&answer), (OutcomeKind::Unavailable, Reason::Unsent));
     }
     let until = port.down_until(rig.world.now());
-    assert!(until.is_some(), "three failures of three open the breaker");
-    let held = rig.send(&port, &letter(&token("ab"))).await;
-    assert_eq!(kind(&held), (OutcomeKind::Unavailable, Reason::Unsent));
-    assert_ne!(held.outcome, AttemptOutcome::Unavailable { retry_after: None });
+    let until = until.expect("three failures of three open the breaker");
+    let held = port.send(&letter(&token("ab")), rig.in_a_minute()).await;
+    assert_eq!(held, Err(NotStarted::Held { until }));
+}
+
+#[tokio::test]
+async fn a_send_whose_facts_are_old_reaches_no_provider() {
+    let rig = rig(|_| {}).await;
+    let port = rig.apns(&rig.apns_config());
+    let first = rig.send(&port, &letter(&token("ab"))).await;
+    assert_eq!(first.outcome, AttemptOutcome::Accepted);
+    let past = Timestamp(rig.world.now().0 - 1);
+    assert_eq!(port.send(&letter(&token("cd")), past).await, Err(NotStarted::Late));
+    assert_eq!(rig.doubles.apns.counts().accepted, 1);
+    assert_eq!(port.down_until(rig.world.now()), None, "and says nothing of the edge");
+}
+
+#[tokio::test]
+async fn what_an_edge_does_stands_in_the_metrics() {
+    let rig = rig(|_| {}).await;
+    let port = rig.apns(&rig.apns_config());
+    rig.send(&port, &letter(&token("ab"))).await;
+    let metrics = Metrics::new(prometheus::Registry::new());
+    // Twice: a total is raised to where it stands, not added to.
+    port.report(&metrics);
+    port.report(&metrics);
+    let edge = &metrics.edge;
+    assert_eq!(edge.breaker_state.with_label_values(&["apns", "closed"]).get(), 1);
+    assert_eq!(edge.breaker_state.with_label_values(&["apns", "open"]).get(), 0);
+    assert_eq!(edge.guard_tripped.with_label_values(&["apns"]).get(), 0);
+    assert!((0..60).contains(&edge.token_age.with_label_values(&["apns"]).get()));
+    let live = edge.connections.with_label_values(&["apns", "live"]).get();
+    assert!((1..=2).contains(&live));
+    let mut text = String::new();
+    prometheus::TextEncoder::new().encode_utf8(&metrics.registry.gather(), &mut text).unwrap();
+    let opened = format!(r#"edge_connection_events_total{{channel="apns",event="opened"}} {live}"#);
+    assert!(text.contains(&opened), "{text}");
 }
 
 #[tokio::test]

@@ -44,12 +44,7 @@ pub fn keyring() -> Arc<Keyring> {
 
 /// Fast to give up, and with a breaker that a table of refusals does not open.
 pub fn patient() -> GateConfig {
-    GateConfig {
-        breaker_min_count: 1_000,
-        guard_min_count: 1_000,
-        start_within_ms: 60_000,
-        ..GateConfig::default()
-    }
+    GateConfig { breaker_min_count: 1_000, guard_min_count: 1_000, ..GateConfig::default() }
 }
 
 fn pool() -> PoolSettings {
@@ -110,8 +105,13 @@ impl Rig {
         EmailPort::open(config, self.keyring.clone(), &self.world).unwrap()
     }
 
+    /// With a minute's time to start.
     pub async fn send(&self, port: &dyn Port, letter: &Letter) -> Answer {
-        port.send(letter, self.world.now()).await
+        port.send(letter, self.in_a_minute()).await.unwrap()
+    }
+
+    pub fn in_a_minute(&self) -> Timestamp {
+        self.world.now().plus(std::time::Duration::from_secs(60))
     }
 }
 

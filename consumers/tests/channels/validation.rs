@@ -51,7 +51,8 @@ impl Desk {
         let view = Arc::new(EmbeddedDirectory::new(rig.world.clone(), Memory::default()));
         let metrics = Metrics::new(prometheus::Registry::new());
         let port = Arc::new(rig.email(&config));
-        let settings = ValidationSettings::default();
+        let max_age = Duration::from_secs(60);
+        let settings = ValidationSettings { max_age, ..ValidationSettings::default() };
         let stage = ValidationStage::new(port, view.clone(), keys, metrics, settings);
         let now = rig.world.now();
         let asked = MailboxValidation {

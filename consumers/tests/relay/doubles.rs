@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use consumers::channel::{Letter, Port};
+use consumers::channel::{Letter, NotStarted, Port};
 use consumers::vault::{StoreError, VaultStore};
 use parking_lot::Mutex;
 use policy::outcome::{Answer, AttemptOutcome};
@@ -14,12 +14,17 @@ use schemas::ids::{MessageId, Timestamp};
 use schemas::records::Reason;
 use schemas::topics::Channel;
 
+/// An answer that has not come by then never will.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
 /// An edge that answers after a drawn while, as drawn or as told.
 pub struct FakePort {
     channel: Channel,
     world: World,
     /// What it answers; drawn where absent.
     pub always: Mutex<Option<Answer>>,
+    /// How long the answer about this message takes; those about others come soon then.
+    pub takes: Mutex<Option<(MessageId, Duration)>>,
     /// Every send, with the moment at which it started.
     pub sent: Mutex<Vec<(MessageId, String, Timestamp)>>,
     down: Mutex<Option<Timestamp>>,
@@ -27,8 +32,19 @@ pub struct FakePort {
 
 impl FakePort {
     pub fn new(channel: Channel, world: World) -> Self {
-        let (always, sent, down) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Self { channel, world, always, sent, down }
+        let (always, takes) = (Mutex::default(), Mutex::default());
+        let (sent, down) = (Mutex::default(), Mutex::default());
+        Self { channel, world, always, takes, sent, down }
+    }
+
+    /// Most answers come soon; one in sixteen takes seconds.
+    fn takes(&self, message: MessageId) -> Duration {
+        let (told, random) = (*self.takes.lock(), self.world.random());
+        match told {
+            Some((told, takes)) if told == message => takes,
+            None if random >> 60 == 0 => Duration::from_millis(random % 12_000),
+            Some(_) | None => Duration::from_millis(random % 400),
+        }
     }
 
     fn drawn(&self) -> Answer {
@@ -58,16 +74,25 @@ impl Port for FakePort {
         self.down.lock().filter(|until| now < *until)
     }
 
-    async fn send(&self, letter: &Letter, now: Timestamp) -> Answer {
+    async fn send(&self, letter: &Letter, start_by: Timestamp) -> Result<Answer, NotStarted> {
+        let now = self.world.now();
+        assert!(now <= start_by, "a send starts on facts that are young");
         self.sent.lock().push((letter.message_id, letter.installation.clone(), now));
-        let takes = Duration::from_millis(self.world.random() % 400);
-        self.world.sleep_until(now.plus(takes)).await;
+        let takes = self.takes(letter.message_id);
+        self.world.sleep_until(now.plus(takes.min(ANSWER_WITHIN))).await;
+        if takes > ANSWER_WITHIN {
+            return Ok(Answer::new(AttemptOutcome::Indeterminate, Reason::NoAnswer));
+        }
         let told = self.always.lock().clone();
         let answer = told.unwrap_or_else(|| self.drawn());
         if answer.outcome == AttemptOutcome::Misconfigured {
             *self.down.lock() = Some(self.world.now().plus(Duration::from_secs(30)));
         }
-        answer
+        Ok(answer)
+    }
+
+    fn answer_within(&self) -> Duration {
+        ANSWER_WITHIN
     }
 
     fn send_id(&self, letter: &Letter) -> String {

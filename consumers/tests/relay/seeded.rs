@@ -63,6 +63,11 @@ impl Seeded {
         items.shuffle(&mut *self.0.order.lock());
     }
 
+    /// Drops all futures, as the end of their process would; how many.
+    pub fn forget_tasks(&self) -> usize {
+        std::mem::take(&mut *self.0.tasks.lock()).len()
+    }
+
     /// Polls a drawn share of the futures; whether any is left unpolled or has ended.
     pub fn poll_some(&self) -> bool {
         let mut tasks = std::mem::take(&mut *self.0.tasks.lock());

@@ -53,6 +53,25 @@ impl Answer {
     pub fn new(outcome: AttemptOutcome, reason: Reason) -> Self {
         Self { outcome, reason, provider_id: None }
     }
+
+    /// Notes a wait that the provider asked for beside its answer; the longer of two counts.
+    pub fn wait_at_least(&mut self, wait: Option<Duration>) {
+        match &mut self.outcome {
+            AttemptOutcome::Throttled { retry_after }
+            | AttemptOutcome::Unavailable { retry_after } => *retry_after = wait.max(*retry_after),
+            AttemptOutcome::Accepted
+            | AttemptOutcome::AddressGone { .. }
+            | AttemptOutcome::Refused
+            | AttemptOutcome::Misconfigured
+            | AttemptOutcome::Indeterminate => {}
+        }
+    }
+}
+
+/// Not processed by the provider: no try is burnt.
+#[must_use]
+pub fn unsent(retry_after: Option<Duration>) -> Answer {
+    Answer::new(AttemptOutcome::Unavailable { retry_after }, Reason::Unsent)
 }
 
 /// The class of an HTTP status whose reason nobody knows.

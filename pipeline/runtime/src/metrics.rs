@@ -28,6 +28,45 @@ pub struct Metrics {
     pub attempts: IntCounterVec,
     /// From the start of a send to its answer, by channel.
     pub send: HistogramVec,
+    /// Sends that did not start, by channel and cause.
+    pub not_started: IntCounterVec,
+    /// Sends whose stories went on without them, by channel.
+    pub handed_over: IntCounterVec,
+    /// What they were answered in the end, by channel and class.
+    pub late_answers: IntCounterVec,
+    pub edge: EdgeMetrics,
+}
+
+/// The ways out to the providers; brought up to date now and then.
+#[derive(Clone)]
+pub struct EdgeMetrics {
+    pub breaker_state: IntGaugeVec,
+    pub breaker_openings: Total,
+    pub guard_tripped: IntGaugeVec,
+    pub disbelieved: Total,
+    pub paced: Total,
+    pub paced_seconds: Total,
+    pub connections: IntGaugeVec,
+    pub opened: Total,
+    pub streams: IntGaugeVec,
+    pub waiting: IntGaugeVec,
+    pub goaways: Total,
+    pub replays: Total,
+    pub unanswered: Total,
+    pub token_age: IntGaugeVec,
+    pub renewals: Total,
+}
+
+/// A counter that somebody else counts.
+#[derive(Clone)]
+pub struct Total(IntCounterVec);
+
+impl Total {
+    /// Raises it to `total`; one who began to count anew adds nothing until he has caught up.
+    pub fn raise(&self, labels: &[&str], total: u64) {
+        let counter = self.0.with_label_values(labels);
+        counter.inc_by(total.saturating_sub(counter.get()));
+    }
 }
 
 /// Name, help, labels: the catalogue that the README's table is checked against.
@@ -55,6 +94,40 @@ pub const CATALOGUE: &[(&str, &str, &[&str])] = &[
     ),
     ("channel_attempts_total", "Providers' answers.", &["channel", "outcome", "reason"]),
     ("channel_send_seconds", "From the start of a send to its answer.", &["channel"]),
+    ("channel_not_started_total", "Sends given back unsent, by cause.", &["channel", "cause"]),
+    (
+        "channel_handed_over_total",
+        "Sends silent for so long that their stories went on.",
+        &["channel"],
+    ),
+    (
+        "channel_late_answers_total",
+        "What sends that were handed over were answered; indeterminate: nothing.",
+        &["channel", "outcome"],
+    ),
+    ("edge_breaker_state", "1 for the state that the breaker is in.", &["channel", "state"]),
+    ("edge_breaker_openings_total", "Times that the breaker opened.", &["channel", "cause"]),
+    ("edge_guard_tripped", "1 while dead addresses are not believed.", &["channel"]),
+    ("edge_disbelieved_total", "Dead addresses that were not believed.", &["channel"]),
+    ("edge_paced_sends_total", "Sends that waited for their turn.", &["channel"]),
+    ("edge_paced_seconds_total", "Their waits together, in whole seconds.", &["channel"]),
+    ("edge_connections", "Connections open.", &["channel", "state"]),
+    (
+        "edge_connection_events_total",
+        "Connections opened, not opened, given up as dead.",
+        &["channel", "event"],
+    ),
+    ("edge_streams", "Sends that connections carry, and could carry more.", &["channel", "state"]),
+    ("edge_waiting_sends", "Sends that wait for a stream.", &["channel"]),
+    ("edge_goaways_total", "GOAWAY frames received.", &["channel", "reason"]),
+    (
+        "edge_replays_total",
+        "Requests sent again, not having been processed.",
+        &["channel", "cause"],
+    ),
+    ("edge_unanswered_total", "Requests that left and got no answer.", &["channel", "cause"]),
+    ("edge_token_age_seconds", "Age of the token that is shown.", &["channel"]),
+    ("edge_token_renewals_total", "Tokens replaced because they were refused.", &["channel"]),
 ];
 
 impl Metrics {
@@ -64,45 +137,81 @@ impl Metrics {
     /// If two metrics share a name: a mistake in this file.
     #[must_use]
     pub fn new(registry: Registry) -> Self {
-        let spec = |name: &str| {
-            let row = CATALOGUE.iter().find(|row| row.0 == name);
-            row.expect("every metric is in the catalogue")
-        };
-        let counter = |name: &str| {
-            let (name, help, labels) = spec(name);
-            let made = IntCounterVec::new(Opts::new(*name, *help), labels).expect("valid");
-            registry.register(Box::new(made.clone())).expect("each name once");
-            made
-        };
-        let gauge = |name: &str| {
-            let (name, help, labels) = spec(name);
-            let made = IntGaugeVec::new(Opts::new(*name, *help), labels).expect("valid");
-            registry.register(Box::new(made.clone())).expect("each name once");
-            made
-        };
-        let histogram = |name: &str, buckets: Vec<f64>| {
-            let (name, help, labels) = spec(name);
-            let options = HistogramOpts::new(*name, *help).buckets(buckets);
-            let made = HistogramVec::new(options, labels).expect("valid");
-            registry.register(Box::new(made.clone())).expect("each name once");
-            made
-        };
-        let doubling = |first: f64, count| {
-            prometheus::exponential_buckets(first, 2.0, count).expect("positive")
-        };
+        let maker = Maker(&registry);
         Self {
-            records_in: counter("stage_records_in_total"),
-            records_out: counter("stage_records_out_total"),
-            faults: counter("stage_faults_total"),
-            lag: gauge("stage_lag_records"),
-            oldest: gauge("stage_oldest_seconds"),
-            in_flight: gauge("stage_in_flight_records"),
-            commit: histogram("stage_commit_seconds", doubling(0.0005, 14)),
-            rewinds: counter("stage_rewinds_total"),
-            since_accepted: histogram("stage_since_accepted_seconds", doubling(0.002, 22)),
-            attempts: counter("channel_attempts_total"),
-            send: histogram("channel_send_seconds", doubling(0.001, 14)),
+            records_in: maker.counter("stage_records_in_total"),
+            records_out: maker.counter("stage_records_out_total"),
+            faults: maker.counter("stage_faults_total"),
+            lag: maker.gauge("stage_lag_records"),
+            oldest: maker.gauge("stage_oldest_seconds"),
+            in_flight: maker.gauge("stage_in_flight_records"),
+            commit: maker.histogram("stage_commit_seconds", (0.0005, 14)),
+            rewinds: maker.counter("stage_rewinds_total"),
+            since_accepted: maker.histogram("stage_since_accepted_seconds", (0.002, 22)),
+            attempts: maker.counter("channel_attempts_total"),
+            send: maker.histogram("channel_send_seconds", (0.001, 14)),
+            not_started: maker.counter("channel_not_started_total"),
+            handed_over: maker.counter("channel_handed_over_total"),
+            late_answers: maker.counter("channel_late_answers_total"),
+            edge: EdgeMetrics::new(&maker),
             registry,
         }
+    }
+}
+
+impl EdgeMetrics {
+    fn new(maker: &Maker<'_>) -> Self {
+        let total = |name: &str| Total(maker.counter(name));
+        Self {
+            breaker_state: maker.gauge("edge_breaker_state"),
+            breaker_openings: total("edge_breaker_openings_total"),
+            guard_tripped: maker.gauge("edge_guard_tripped"),
+            disbelieved: total("edge_disbelieved_total"),
+            paced: total("edge_paced_sends_total"),
+            paced_seconds: total("edge_paced_seconds_total"),
+            connections: maker.gauge("edge_connections"),
+            opened: total("edge_connection_events_total"),
+            streams: maker.gauge("edge_streams"),
+            waiting: maker.gauge("edge_waiting_sends"),
+            goaways: total("edge_goaways_total"),
+            replays: total("edge_replays_total"),
+            unanswered: total("edge_unanswered_total"),
+            token_age: maker.gauge("edge_token_age_seconds"),
+            renewals: total("edge_token_renewals_total"),
+        }
+    }
+}
+
+/// Makes metrics of the catalogue and registers them.
+struct Maker<'a>(&'a Registry);
+
+impl Maker<'_> {
+    fn spec(name: &str) -> &'static (&'static str, &'static str, &'static [&'static str]) {
+        let row = CATALOGUE.iter().find(|row| row.0 == name);
+        row.expect("every metric is in the catalogue")
+    }
+
+    fn counter(&self, name: &str) -> IntCounterVec {
+        let (name, help, labels) = Self::spec(name);
+        let made = IntCounterVec::new(Opts::new(*name, *help), labels).expect("valid");
+        self.0.register(Box::new(made.clone())).expect("each name once");
+        made
+    }
+
+    fn gauge(&self, name: &str) -> IntGaugeVec {
+        let (name, help, labels) = Self::spec(name);
+        let made = IntGaugeVec::new(Opts::new(*name, *help), labels).expect("valid");
+        self.0.register(Box::new(made.clone())).expect("each name once");
+        made
+    }
+
+    /// So many buckets, from the first bound on, each twice the one before.
+    fn histogram(&self, name: &str, (first, count): (f64, usize)) -> HistogramVec {
+        let (name, help, labels) = Self::spec(name);
+        let buckets = prometheus::exponential_buckets(first, 2.0, count).expect("positive");
+        let options = HistogramOpts::new(*name, *help).buckets(buckets);
+        let made = HistogramVec::new(options, labels).expect("valid");
+        self.0.register(Box::new(made.clone())).expect("each name once");
+        made
     }
 }

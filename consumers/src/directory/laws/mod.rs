@@ -1,6 +1,7 @@
 //! The directory's laws, the same for each implementation: records in, answers out.
 
 mod consent_facts;
+mod hints;
 mod outages;
 mod redis;
 mod registrations;
@@ -34,6 +35,7 @@ macro_rules! implementations {
                 consent_facts::a_record_under_a_key_that_is_not_its_own_holds_the_keys_citizen,
                 consent_facts::a_key_that_names_nobody_stops_nobody,
                 consent_facts::whoever_waits_for_a_write_is_answered_once_it_is_applied,
+                hints::a_late_answer_is_found_by_its_own_send_and_by_no_other,
                 registrations::facts_of_another_registration_do_not_count,
                 registrations::an_erasure_undoes_what_came_before_it,
                 registrations::an_erased_registration_never_returns,

@@ -1,5 +1,6 @@
 //! The directory on Redis: shared by all processes, rebuilt from the log whenever it is lost.
 
+mod hints;
 mod layout;
 
 use std::collections::BTreeMap;
