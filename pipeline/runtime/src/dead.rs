@@ -114,12 +114,10 @@ pub fn original(bytes: &[u8]) -> Option<Original> {
         Some(part.to_vec())
     };
     let (key, value) = (take()?, take()?);
-    let mut parts = std::iter::from_fn(take);
     let mut headers = RawHeaders::new();
-    while let Some(name) = parts.next() {
-        headers.push((String::from_utf8(name).ok()?, parts.next()?));
+    while let Some(name) = take() {
+        headers.push((String::from_utf8(name).ok()?, take()?));
     }
-    drop(parts);
     rest.is_empty().then_some(Original { key, value, headers })
 }
 

@@ -36,8 +36,8 @@ struct Entry {
 struct Partition {
     /// In offset order; offsets may have gaps (compaction, transaction markers).
     entries: BTreeMap<u64, Entry>,
-    /// Next offset to read after the newest record in hand.
-    next: u64,
+    /// Everything before this offset is committed.
+    done: u64,
 }
 
 /// The records of one worker between poll and commit.
@@ -59,14 +59,13 @@ pub struct Prefix {
 }
 
 impl Ledger {
-    /// Takes a record in hand. A record that is in hand already (delivered again after a rewind) is
-    /// not taken twice: what was computed of it stays.
+    /// Takes a record in hand. A record delivered again after a rewind is not taken twice: neither
+    /// while it is in hand, where what was computed of it stays, nor when a later commit took it along.
     pub fn take(&mut self, record: Incoming) {
         let at = record.position.at;
         let offset = record.position.offset;
         let partition = self.partitions.entry(at).or_default();
-        partition.next = partition.next.max(offset + 1);
-        if partition.entries.contains_key(&offset) {
+        if offset < partition.done || partition.entries.contains_key(&offset) {
             return;
         }
         self.keys.entry((at, record.key.clone())).or_default().push_back(offset);
@@ -164,6 +163,7 @@ impl Ledger {
     pub fn committed(&mut self, offsets: &[(TopicPartition, u64)]) {
         for (at, upto) in offsets {
             let Some(partition) = self.partitions.get_mut(at) else { continue };
+            partition.done = partition.done.max(*upto);
             let kept = partition.entries.split_off(upto);
             let gone = std::mem::replace(&mut partition.entries, kept);
             for (offset, entry) in gone {
@@ -291,6 +291,24 @@ mod tests {
         ledger.take(record(0, 1));
         assert!(ledger.hand_out(1, NOW).is_empty());
         assert_eq!(ledger.prefix(10).offsets, vec![(AT, 1)]);
+    }
+
+    #[test]
+    fn a_record_that_comes_again_after_its_commit_is_not_taken() {
+        let mut ledger = Ledger::default();
+        ledger.take(record(0, 1));
+        ledger.hand_out(1, NOW);
+        ledger.finish(&record(0, 1), none());
+        // The first commit was rewound, the second went through before the record was read again.
+        ledger.committed(&[(AT, 0)]);
+        ledger.committed(&[(AT, 1)]);
+        ledger.take(record(0, 1));
+        ledger.take(record(1, 1));
+        assert_eq!((ledger.in_hand(), ledger.hand_out(9, NOW).len()), (1, 1));
+        // Given away and back, the group's offsets count.
+        ledger.drop_partition(AT);
+        ledger.take(record(0, 1));
+        assert_eq!(ledger.in_hand(), 1);
     }
 
     #[test]
