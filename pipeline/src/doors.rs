@@ -24,10 +24,13 @@ use tokio::net::TcpListener;
 use tokio::sync::watch::Receiver;
 use tokio::task::JoinHandle;
 
+use crate::accepted::AcceptedContents;
 use crate::citizens;
 use crate::config::DirectoryKind;
 use crate::plant::{Addresses, Site};
-use crate::ports::{DirectoryProfiles, LogAccept, MemoryClaims, StoredContents, ViewStatuses};
+use crate::ports::{
+    DirectoryProfiles, LogAccept, MemoryClaims, SentContents, StoredContents, ViewStatuses,
+};
 
 /// Metrics, liveness and readiness.
 ///
@@ -81,11 +84,14 @@ pub async fn sender_api(
     let config = site.settings.ingest.clone();
     let log = Arc::clone(&site.log);
     let appender = tokio::task::spawn_blocking(move || log.appender()).await??;
-    let contents = StoredContents {
+    let stored = StoredContents {
         directory: site.views.directory(),
         store: Arc::clone(&site.store),
         keys: site.keys.clone(),
     };
+    let (log, world) = (Arc::clone(&site.log), site.world.clone());
+    let accepted = AcceptedContents::start(log, world.clone(), site.keys.clone())?;
+    let contents = SentContents { stored, accepted, world };
     let ingest_limiter = Arc::new(Limiter::new(config.limits()));
     let ingest = Ingest {
         world: site.world.clone(),

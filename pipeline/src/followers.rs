@@ -5,9 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use consumers::keys::Keys;
-use parking_lot::Mutex;
 use producers::ingest::Registry;
-use runtime::log::{AppendError, Incoming, Log, LogError, Outgoing, Reader, Start, Writer};
+use runtime::log::{Incoming, Log, LogError, Outgoing, Reader, Start};
 use runtime::world::World;
 use schemas::headers::Headers;
 use schemas::records::{ServiceRecord, TransitKeyRecord};
@@ -95,27 +94,28 @@ pub fn apply_service(registry: &Registry, world: &World, record: &Incoming) {
     }
 }
 
-/// Publishes new and destroyed transit keys when they are due.
+/// Publishes new and destroyed transit keys when they are due. Every process does; the writer is taken
+/// when there is something to write, so that a process which has ended bars nobody, and of several that
+/// write at once the last one does.
 pub struct Rotation {
     pub keys: Keys,
     pub world: World,
     pub schedules: KeySchedules,
-    pub writer: Mutex<Box<dyn Writer>>,
+    pub log: Arc<dyn Log>,
 }
 
 impl Rotation {
     /// One look: whether anything was published.
     ///
     /// # Errors
-    /// Ours: the log did not take it.
-    pub fn turn(&self) -> Result<bool, AppendError> {
+    /// Ours: the log did not take it, or another process was faster.
+    pub fn turn(&self) -> anyhow::Result<bool> {
         let now = self.world.now();
         let due = {
             let transit = self.keys.transit.read();
             let entropy = self.keys.entropy.as_ref();
-            transit.due_records(entropy, self.keys.keyring.masters(), now, &self.schedules)
+            transit.due_records(entropy, self.keys.keyring.masters(), now, &self.schedules)?
         };
-        let due = due.map_err(|error| AppendError::NotTaken(error.to_string()))?;
         if due.is_empty() {
             return Ok(false);
         }
@@ -126,7 +126,8 @@ impl Rotation {
             value: Some(self.world.codec.encode(key)),
             headers: Headers::default(),
         });
-        self.writer.lock().write(records.collect()).map(|_| true)
+        self.log.writer("keys")?.write(records.collect())?;
+        Ok(true)
     }
 }
 

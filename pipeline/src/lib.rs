@@ -1,5 +1,6 @@
 //! The binary's parts: configuration, topology, wiring, commands and the demo.
 
+mod accepted;
 mod channels;
 mod citizens;
 pub mod commands;
@@ -8,6 +9,7 @@ pub mod config;
 mod demo;
 mod doors;
 mod followers;
+mod housekeeping;
 mod logs;
 mod plant;
 mod ports;

@@ -15,6 +15,17 @@ use crate::config::{LogKind, LogSettings, Settings};
 /// # Errors
 /// See [`LogError`].
 pub fn open(settings: &Settings, world: &World) -> Result<Arc<dyn Log>, LogError> {
+    open_either(settings, world).map(|(log, _)| log)
+}
+
+/// The log, and once more as what only the embedded one can do.
+///
+/// # Errors
+/// See [`LogError`].
+pub fn open_either(
+    settings: &Settings,
+    world: &World,
+) -> Result<(Arc<dyn Log>, Option<EmbeddedLog>), LogError> {
     let log = &settings.log;
     match log.kind {
         LogKind::Embedded => {
@@ -26,9 +37,10 @@ pub fn open(settings: &Settings, world: &World) -> Result<Arc<dyn Log>, LogError
             std::fs::create_dir_all(&log.folder).map_err(|error| {
                 LogError::Broken(format!("log.folder {}: {error}", log.folder.display()))
             })?;
-            Ok(Arc::new(EmbeddedLog::open(&log.folder, world.clone(), how)?))
+            let embedded = EmbeddedLog::open(&log.folder, world.clone(), how)?;
+            Ok((Arc::new(embedded.clone()), Some(embedded)))
         }
-        LogKind::Kafka => Ok(Arc::new(KafkaLog::connect(kafka(log))?)),
+        LogKind::Kafka => Ok((Arc::new(KafkaLog::connect(kafka(log))?), None)),
     }
 }
 

@@ -14,10 +14,11 @@ use consumers::delay::DelayStage;
 use consumers::email::{ValidationSettings, ValidationStage};
 use consumers::keys::Keys;
 use consumers::vault::{Store, VaultStage, VaultStore};
-use parking_lot::{Mutex, RwLock};
+use parking_lot::RwLock;
 use producers::ingest::Registry;
 use prometheus::Registry as MetricRegistry;
 use runtime::dead::SealBytes;
+use runtime::embedded::EmbeddedLog;
 use runtime::log::{Log, LogError};
 use runtime::metrics::Metrics;
 use runtime::stage::Stage;
@@ -26,13 +27,14 @@ use runtime::world::World;
 use schemas::codec::Codec;
 use schemas::records::Reason;
 use schemas::topics::{Channel, Lane, Topic};
-use sealing::{KeySchedule, KeySchedules, KeyUse, Keyring, SystemEntropy, TransitKeys};
+use sealing::{KeyUse, Keyring, SystemEntropy, TransitKeys};
 use tokio::runtime::Handle;
 
 use crate::channels;
 use crate::config::Settings;
 use crate::doors;
 use crate::followers::{self, Rotation};
+use crate::housekeeping;
 use crate::logs;
 use crate::topology::{StageName, seats};
 use crate::views::Views;
@@ -50,9 +52,13 @@ pub struct Site {
     pub settings: Settings,
     pub world: World,
     pub log: Arc<dyn Log>,
+    /// The same log, where it is this process's own.
+    pub embedded: Option<EmbeddedLog>,
     pub keys: Keys,
     pub views: Views,
     pub store: Arc<dyn VaultStore>,
+    /// The same store, as whole days.
+    pub objects: Store,
     pub registry: Arc<Registry>,
     pub metrics: Metrics,
     /// The ways out to the providers.
@@ -76,8 +82,18 @@ pub struct Plant {
 /// # Errors
 /// What is missing and what to do about it.
 pub async fn start(settings: Settings, words: &[String]) -> anyhow::Result<Plant> {
+    let codec = Codec::with_registry_ids(settings.registry_ids.clone());
+    let world = World::real(Handle::current(), codec, settings.time_scale);
+    start_in(world, settings, words).await
+}
+
+/// The same in a world that the caller makes.
+///
+/// # Errors
+/// As [`start`].
+pub async fn start_in(world: World, settings: Settings, words: &[String]) -> anyhow::Result<Plant> {
     let handle = Handle::current();
-    let site = tokio::task::spawn_blocking(move || site(settings, &handle)).await??;
+    let site = tokio::task::spawn_blocking(move || site(world, settings, &handle)).await??;
     let site = Arc::new(site);
     let mut threads = tokio::task::spawn_blocking({
         let site = Arc::clone(&site);
@@ -85,6 +101,15 @@ pub async fn start(settings: Settings, words: &[String]) -> anyhow::Result<Plant
     })
     .await??;
     let wanted = |word: &str| words.is_empty() || words.iter().any(|other| other == word);
+    let keeps_objects = wanted("vault");
+    // Before anybody reads: what is swept away later is younger than what a reader has passed.
+    threads.extend(
+        tokio::task::spawn_blocking({
+            let (site, runtime) = (Arc::clone(&site), Handle::current());
+            move || housekeeping::start(&site, keeps_objects, runtime)
+        })
+        .await??,
+    );
     if wanted("directory") {
         threads.extend(site.views.project_directory(&site)?);
     }
@@ -129,11 +154,9 @@ impl Plant {
     }
 }
 
-fn site(settings: Settings, handle: &Handle) -> anyhow::Result<Site> {
-    let codec = Codec::with_registry_ids(settings.registry_ids.clone());
-    let world = World::real(handle.clone(), codec, settings.time_scale);
+fn site(world: World, settings: Settings, handle: &Handle) -> anyhow::Result<Site> {
     let keyring = keyring(&settings, &world)?;
-    let log = logs::open(&settings, &world)?;
+    let (log, embedded) = logs::open_either(&settings, &world)?;
     if settings.log.kind == crate::config::LogKind::Embedded {
         log.apply(&Topic::all(), settings.log.partitions, &seats())?;
     }
@@ -143,7 +166,8 @@ fn site(settings: Settings, handle: &Handle) -> anyhow::Result<Site> {
         entropy: Arc::new(SystemEntropy),
     };
     let views = Views::open(&settings, &world, handle)?;
-    let store: Arc<dyn VaultStore> = Arc::new(Store::open(&settings.store)?);
+    let objects = Store::open(&settings.store)?;
+    let store: Arc<dyn VaultStore> = Arc::new(objects.clone());
     Ok(Site {
         metrics: Metrics::new(MetricRegistry::new()),
         edges: Edges::default(),
@@ -152,9 +176,11 @@ fn site(settings: Settings, handle: &Handle) -> anyhow::Result<Site> {
         settings,
         world,
         log,
+        embedded,
         keys,
         views,
         store,
+        objects,
     })
 }
 
@@ -182,23 +208,16 @@ fn follow(site: &Arc<Site>) -> anyhow::Result<Vec<JoinHandle<()>>> {
     let rotation = Rotation {
         keys: site.keys.clone(),
         world: site.world.clone(),
-        schedules: schedules(),
-        writer: Mutex::new(site.log.writer("keys")?),
+        schedules: housekeeping::schedules(),
+        log: Arc::clone(&site.log),
     };
-    rotation.turn().context("the first transit key could not be published")?;
+    if let Err(error) = rotation.turn() {
+        // Another process that starts now may have been faster: its key serves as well.
+        tracing::warn!(error = format!("{error:#}"), "transit keys not published, waiting for one");
+    }
     wait_for_key(site)?;
     threads.push(rotate(rotation, Arc::clone(&site.stop), site.world.clone())?);
     Ok(threads)
-}
-
-/// Message keys live on the wire for as long as topics keep them and a story may wait; letters for months.
-fn schedules() -> KeySchedules {
-    let days = |n: u64| Duration::from_secs(n * 86_400);
-    KeySchedules {
-        wire: KeySchedule::daily(days(14)),
-        dead_letter: KeySchedule::daily(days(180)),
-        batch_rows: KeySchedule::daily(days(90)),
-    }
 }
 
 fn wait_for_key(site: &Site) -> anyhow::Result<()> {
@@ -225,7 +244,8 @@ fn rotate(
             if world.now() >= next {
                 next = world.now().plus(Duration::from_secs(60));
                 if let Err(error) = rotation.turn() {
-                    tracing::warn!(%error, "transit keys not rotated, again in a minute");
+                    let error = format!("{error:#}");
+                    tracing::warn!(error, "transit keys not rotated, again in a minute");
                 }
             }
         }

@@ -24,6 +24,8 @@ use schemas::records::{MessageAccepted, MessageStored, Status};
 use schemas::topics::Topic;
 use sealing::Part;
 
+use crate::accepted::AcceptedContents;
+
 /// Appends accepted messages.
 pub struct LogAccept {
     pub appender: Arc<dyn Appender>,
@@ -97,7 +99,12 @@ fn known(entry: &Entry) -> Option<Known> {
     let accepted = entry.accepted.as_ref()?;
     let mut standing = Standing::default();
     entry.timeline().for_each(|event| standing.apply(event));
-    Some(Known { citizen: accepted.citizen, service_id: accepted.service_id.clone(), standing })
+    Some(Known {
+        citizen: accepted.citizen,
+        service_id: accepted.service_id.clone(),
+        standing,
+        place: accepted.position,
+    })
 }
 
 /// Opens stored content.
@@ -137,13 +144,35 @@ impl StoredContents {
     }
 }
 
+/// The content of a message wherever it is: on its way, or stored.
+pub struct SentContents {
+    pub stored: StoredContents,
+    pub accepted: AcceptedContents,
+    pub world: World,
+}
+
+/// STORED and the place of what was stored leave in one transaction, and reach two views one after the
+/// other: for so long the second is waited for.
+const BEHIND: Duration = Duration::from_millis(500);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
 #[async_trait]
-impl Contents for StoredContents {
+impl Contents for SentContents {
     async fn open(&self, known: &Known, id: MessageId) -> Result<Option<Content>, NotReady> {
-        let stored = self.directory.stored(known.citizen, id).await.map_err(|_| NotReady)?;
-        match stored {
-            Some(stored) => self.read(known.citizen, &stored).await,
-            None => Ok(None),
+        let standing = &known.standing;
+        if standing.status == Status::Accepted && !standing.stored {
+            return self.accepted.open(id, known.place).await;
+        }
+        let until = self.world.now().plus(BEHIND);
+        loop {
+            let directory = &self.stored.directory;
+            let stored = directory.stored(known.citizen, id).await.map_err(|_| NotReady)?;
+            match stored {
+                Some(stored) => return self.stored.read(known.citizen, &stored).await,
+                // Erased, or never to be stored.
+                None if !standing.stored || self.world.now() >= until => return Ok(None),
+                None => self.world.sleep_until(self.world.now().plus(LOOK_EVERY)).await,
+            }
         }
     }
 }

@@ -13,4 +13,5 @@ mod fcm;
 mod hostile;
 mod postfix;
 mod rig;
+mod silence;
 mod validation;

@@ -25,6 +25,7 @@ pub struct Settings {
     pub keyring: KeyringSettings,
     pub store: StoreConfig,
     pub retention: RetentionSettings,
+    pub housekeeping: HousekeepingSettings,
     pub worker: WorkerSettings,
     pub consent: ConsentSettings,
     pub sender_api: DoorSettings,
@@ -110,6 +111,15 @@ pub struct KeyringSettings {
 #[serde(deny_unknown_fields)]
 pub struct RetentionSettings {
     pub messages_days: u32,
+    pub margin_days: u32,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HousekeepingSettings {
+    pub sweep_every_minutes: u64,
+    pub compact_every_hours: u64,
+    pub days_every_hours: u64,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -246,6 +256,7 @@ impl Settings {
             self.consent.max_age_ms >= 50,
             "consent.max_age_ms: at least 50, or every send looks up its citizen again",
         );
+        self.kept(&mut must);
         must(
             ["json", "human"].contains(&self.operations.log_format.as_str()),
             "operations.log_format: \"json\" or \"human\"",
@@ -268,5 +279,19 @@ impl Settings {
             );
         }
         faults
+    }
+
+    /// How long things stay, and how often it is looked.
+    fn kept(&self, must: &mut impl FnMut(bool, &str)) {
+        let house = &self.housekeeping;
+        must(
+            house.sweep_every_minutes >= 1 && house.days_every_hours >= 1,
+            "housekeeping: sweep_every_minutes and days_every_hours must be at least 1",
+        );
+        must(
+            (1..=24).contains(&house.compact_every_hours),
+            "housekeeping.compact_every_hours: between 1 and 24, for an erasure is final only after it",
+        );
+        must(self.retention.messages_days >= 1, "retention.messages_days: at least 1");
     }
 }

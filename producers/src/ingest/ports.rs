@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use policy::admit::projection::Standing;
 use policy::consent::Citizen;
+use runtime::log::Position;
 use schemas::content::Content;
 use schemas::ids::{MessageId, Pseudonym, ServiceId};
 use schemas::records::MessageAccepted;
@@ -39,6 +40,8 @@ pub struct Known {
     pub citizen: Pseudonym,
     pub service_id: ServiceId,
     pub standing: Standing,
+    /// Where its record of `message.accepted` lies.
+    pub place: Position,
 }
 
 /// The view of statuses, built from `message.accepted` and `message.status`.
@@ -52,8 +55,8 @@ pub trait Statuses: Send + Sync {
 /// Opens a message's content for its sender.
 #[async_trait]
 pub trait Contents: Send + Sync {
-    /// From the store, or while it is on its way from `message.accepted`. `None`: not held (not readable
-    /// yet, rejected, erased).
+    /// From the store, or while it is only accepted from `message.accepted` at [`Known::place`]. `None`: not
+    /// held (rejected, erased, beyond the topic's time).
     async fn open(&self, known: &Known, id: MessageId) -> Result<Option<Content>, NotReady>;
 }
 

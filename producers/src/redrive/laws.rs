@@ -252,8 +252,8 @@ fn a_letter_under_a_destroyed_or_unknown_key_stays_where_it_is() {
 fn a_record_that_no_stage_reads_is_not_sent_again() {
     let original = dead::Original { key: vec![], value: vec![], headers: vec![] };
     let standing = Some(Standing { epoch: 0, sequence: 0, status: Status::Failed });
-    let refused = again("citizen.profile", None, original, None, standing, &Codec::default());
-    assert_eq!(refused, Err(Refusal::NotOurs("citizen.profile".to_owned())));
+    let refused = again(Topic::Profile.name(), None, original, None, standing, &Codec::default());
+    assert_eq!(refused, Err(Refusal::NotOurs(Topic::Profile.name().to_owned())));
 }
 
 #[test]
@@ -274,7 +274,7 @@ fn a_filter_names_letters_by_each_of_its_words() {
     check(Filter { cause: word("key_missing"), ..all() }, 1);
     check(Filter { cause: word("undecodable"), ..all() }, 0);
     check(Filter { stage: word("vault"), ..all() }, 0);
-    check(Filter { topic: word("message.accepted.live"), ..all() }, 1);
+    check(Filter { topic: word(Topic::Accepted(Lane::Live).name()), ..all() }, 1);
     check(Filter { service: Some(ServiceId::from("t")), ..all() }, 0);
     check(Filter { older_than: Some(Duration::from_secs(61)), ..all() }, 0);
     check(Filter { newer_than: Some(Duration::from_secs(59)), ..all() }, 0);

@@ -12,10 +12,12 @@ use policy::consent::Citizen;
 use producers::ingest::ports::{
     Accept, Appended, Claim, Claimed, Claims, Contents, Known, NotReady, Profiles, Statuses,
 };
+use runtime::log::{Position, TopicPartition};
 use runtime::world::{Sources, Task};
 use schemas::content::{Content, Notice};
 use schemas::ids::{MessageId, Pseudonym, ServiceId, Timestamp};
 use schemas::records::MessageAccepted;
+use schemas::topics::Topic;
 use sealing::{Entropy as _, Part, SystemEntropy, TransitKeys};
 use tokio::sync::Notify;
 
@@ -129,6 +131,10 @@ impl View {
             citizen: message.citizen,
             service_id: message.service_id.clone(),
             standing: Standing::default(),
+            place: Position {
+                at: TopicPartition { topic: Topic::Accepted(message.lane), partition: 0 },
+                offset: 0,
+            },
         };
         self.known.lock().insert(message.message_id, known);
         self.changed.notify_waiters();
