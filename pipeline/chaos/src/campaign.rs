@@ -5,26 +5,43 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
 use schemas::topics::Topic;
 use tokio::sync::watch;
 
+use crate::blows::{Victims, draw};
 use crate::check::check;
+use crate::citizens;
 use crate::drain;
-use crate::evidence::Evidence;
-use crate::parts::{Layout, LogPlace, Redis, Simulators, Staffetta};
+use crate::evidence::{Choice, Evidence, Fault};
+use crate::parts::{Broker, Identity, Layout, LogPlace, Redis, Simulators, Staffetta};
 use crate::records::{DECISION_SCHEMA, STATUS_SCHEMA, decode_all};
 use crate::report::{Asked, Report};
 use crate::sample::Sample;
 use crate::scenario::{self, Scenario, eprint};
-use crate::sender::{self, Load};
+use crate::sender::{self, Load, Sent};
 use crate::source::{EmbeddedSource, KafkaSource, Source};
 
-/// A run of one scenario.
+/// Which faults a run meets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Fixed(Scenario),
+    /// One after the other, as the seed draws them, for as long as messages are sent.
+    Drawn,
+}
+
+/// Between two citizens who refuse a service.
+const REFUSAL_EVERY: Duration = Duration::from_millis(1_500);
+
+/// One run.
 #[derive(Debug)]
 pub struct Campaign {
-    pub scenario: Scenario,
+    pub kind: Kind,
     /// Brokers; on the embedded log without.
     pub kafka: Option<String>,
+    /// Process ids of brokers that may be hurt.
+    pub brokers: Vec<u32>,
     pub replication: u32,
     pub staffetta: PathBuf,
     pub redis_server: PathBuf,
@@ -51,12 +68,31 @@ impl Campaign {
         let (log, layout) = self.log();
         let mut staffetta =
             Staffetta::plan(&program, &self.folder, &log, port, &simulators, self.time_scale)?;
+        let identity = match self.kind {
+            Kind::Fixed(_) => None,
+            Kind::Drawn => Some(Identity::create(&self.folder)?),
+        };
+        if let Some(identity) = &identity {
+            staffetta = staffetta.with_citizens(identity);
+        }
         staffetta.found(&sample)?;
         staffetta.start(layout).await?;
         eprint(&format!("up after {:.1} s", started.elapsed().as_secs_f64()));
-        let (evidence, put_off) =
-            self.load(&sample, layout, &mut staffetta, redis.as_mut()).await?;
-        let mut evidence = evidence;
+        let mut brokers = self.find_brokers()?;
+        let (mut evidence, put_off) = match (&identity, &mut redis, &log) {
+            (Some(identity), Some(redis), LogPlace::Kafka { bootstrap, prefix, .. }) => {
+                let victims = Victims {
+                    staffetta: &mut staffetta,
+                    redis,
+                    brokers: &mut brokers,
+                    simulators: &mut simulators,
+                    objects: self.folder.join("objects"),
+                    log: kafka(bootstrap, prefix),
+                };
+                self.drawn(&sample, identity, victims).await?
+            }
+            (_, redis, _) => self.fixed(&sample, layout, &mut staffetta, redis.as_mut()).await?,
+        };
         eprint(&format!("sent after {:.1} s, draining", started.elapsed().as_secs_f64()));
         let drained = self.drain(&log, &staffetta, &evidence).await?;
         let books = simulators.books().await?;
@@ -72,29 +108,41 @@ impl Campaign {
     }
 
     async fn redis(&self) -> Result<Option<Redis>> {
-        if self.kafka.is_none() && !self.scenario.needs_redis() {
+        let (needed, keeps) = match self.kind {
+            Kind::Fixed(scenario) => (scenario.needs_redis(), scenario == Scenario::RedisStop),
+            Kind::Drawn => (true, true),
+        };
+        if self.kafka.is_none() && !needed {
             return Ok(None);
         }
-        let keeps = self.scenario == Scenario::RedisStop;
         let mut redis = Redis::plan(&self.redis_server, &self.folder.join("redis"), keeps)?;
         redis.start().await?;
         Ok(Some(redis))
     }
 
+    fn find_brokers(&self) -> Result<Vec<Broker>> {
+        let find = |pid: &u32| Broker::find(*pid, &self.folder.join(format!("broker-{pid}.log")));
+        self.brokers.iter().map(find).collect()
+    }
+
     fn log(&self) -> (LogPlace, Layout) {
-        match &self.kafka {
-            None => (LogPlace::Embedded, Layout::One),
-            Some(bootstrap) => {
-                let prefix = format!("chaos-{}-", std::process::id());
-                let (bootstrap, replication) = (bootstrap.clone(), self.replication);
-                (LogPlace::Kafka { bootstrap, prefix, replication }, Layout::Two)
-            }
+        let Some(bootstrap) = self.kafka.clone() else {
+            return (LogPlace::Embedded, Layout::One);
+        };
+        let prefix = format!("chaos-{}-", std::process::id());
+        let place = LogPlace::Kafka { bootstrap, prefix, replication: self.replication };
+        match self.kind {
+            Kind::Fixed(_) => (place, Layout::Two),
+            Kind::Drawn => (place, Layout::Each),
         }
     }
 
     fn asked(&self) -> Asked {
         Asked {
-            scenario: self.scenario.name().to_owned(),
+            scenario: match self.kind {
+                Kind::Fixed(scenario) => scenario.name().to_owned(),
+                Kind::Drawn => "drawn".to_owned(),
+            },
             log: if self.kafka.is_some() { "kafka" } else { "embedded" }.to_owned(),
             seed: self.seed,
             messages: self.messages,
@@ -102,36 +150,86 @@ impl Campaign {
         }
     }
 
-    /// Sends while the faults happen. Both must finish; the first error ends the run.
-    async fn load(
-        &self,
-        sample: &Arc<Sample>,
-        layout: Layout,
-        staffetta: &mut Staffetta,
-        redis: Option<&mut Redis>,
-    ) -> Result<(Evidence, u64)> {
+    fn sending(&self, staffetta: &Staffetta) -> (Load, watch::Receiver<usize>) {
         let (begun, seen) = watch::channel(0);
         let load = Load {
             messages: self.messages,
             per_second: self.per_second,
             seed: self.seed,
-            url: staffetta.sender_api.clone(),
+            urls: staffetta.sender_apis.clone(),
             begun,
         };
-        let sending = sender::send(load, Arc::clone(sample));
-        let acts = self.scenario.acts(layout, self.seed);
-        let acting = scenario::perform(acts, self.messages, seen, staffetta, redis);
-        let (sent, faults) = tokio::try_join!(sending, acting)?;
+        (load, seen)
+    }
+
+    fn evidence(&self, sent: Sent, faults: Vec<Fault>, choices: Vec<Choice>) -> (Evidence, u64) {
         let evidence = Evidence {
             taken: sent.taken,
             refused: sent.refused,
             given_up: sent.given_up,
             unanswered: sent.unanswered,
             faults,
+            choices,
             time_scale: self.time_scale,
             ..Evidence::default()
         };
-        Ok((evidence, sent.put_off))
+        (evidence, sent.put_off)
+    }
+
+    /// Sends while the acts of the scenario happen. Both must finish; the first error ends the run.
+    async fn fixed(
+        &self,
+        sample: &Arc<Sample>,
+        layout: Layout,
+        staffetta: &mut Staffetta,
+        redis: Option<&mut Redis>,
+    ) -> Result<(Evidence, u64)> {
+        let Kind::Fixed(scenario) = self.kind else { bail!("drawn faults need Kafka and Redis") };
+        let (load, seen) = self.sending(staffetta);
+        let sending = sender::send(load, Arc::clone(sample));
+        let acts = scenario.acts(layout, self.seed);
+        let acting = scenario::perform(acts, self.messages, seen, staffetta, redis);
+        let (sent, faults) = tokio::try_join!(sending, acting)?;
+        Ok(self.evidence(sent, faults, Vec::new()))
+    }
+
+    /// Sends while faults are drawn and citizens refuse.
+    async fn drawn(
+        &self,
+        sample: &Arc<Sample>,
+        identity: &Identity,
+        mut victims: Victims<'_>,
+    ) -> Result<(Evidence, u64)> {
+        let (load, seen) = self.sending(victims.staffetta);
+        let url = victims.staffetta.citizen_api.clone().context("nobody serves citizens")?;
+        let sending = sender::send(load, Arc::clone(sample));
+        let (begun, last) = (seen.clone(), self.messages);
+        let choosing = citizens::refuse(
+            Arc::clone(sample),
+            identity,
+            &url,
+            REFUSAL_EVERY,
+            self.seed,
+            begun,
+            last,
+        );
+        let acting = async {
+            let mut rng = StdRng::seed_from_u64(self.seed);
+            let mut faults = Vec::new();
+            loop {
+                let (rest, blow) = draw(&mut rng, victims.brokers.len());
+                tokio::time::sleep(rest).await;
+                if *seen.borrow() >= last {
+                    return anyhow::Ok(faults);
+                }
+                let fault = victims.suffer(&blow).await?;
+                let (number, took) = (faults.len() + 1, fault.to - fault.from);
+                eprint(&format!("{number}: {} {took} ms", fault.what));
+                faults.push(fault);
+            }
+        };
+        let (sent, faults, choices) = tokio::try_join!(sending, acting, choosing)?;
+        Ok(self.evidence(sent, faults, choices))
     }
 
     async fn drain(

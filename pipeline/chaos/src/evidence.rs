@@ -37,10 +37,23 @@ pub struct Fault {
     pub what: String,
     pub from: i64,
     pub to: i64,
-    /// Somebody's memory was lost or frozen: sends may be repeated around it.
-    pub repeats: bool,
+    /// Whoever sends on these was hurt: sends may be repeated around it.
+    pub repeats: Vec<Channel>,
+    /// Whoever sends was stopped in the middle of whatever it did, and went on from there.
+    pub freezes: bool,
     /// Nobody could know a citizen's choice: nothing may be sent while it lasts.
     pub blinds: bool,
+}
+
+/// A citizen's refusal of a service through the citizen API, Unix milliseconds.
+#[derive(Debug, Clone, Serialize)]
+pub struct Choice {
+    pub citizen: String,
+    pub service: String,
+    /// When the first request for it began.
+    pub asked: i64,
+    /// When its 200 came; `None` if none ever did, so nobody knows whether it stands.
+    pub in_force: Option<i64>,
 }
 
 #[derive(Debug, Default)]
@@ -60,6 +73,8 @@ pub struct Evidence {
     pub counted: HashMap<Channel, u64>,
     pub not_kept: u64,
     pub faults: Vec<Fault>,
+    /// At most one of a citizen and a service.
+    pub choices: Vec<Choice>,
     pub time_scale: f64,
 }
 
@@ -73,6 +88,7 @@ impl Evidence {
         let events = || self.events.values().flatten();
         lines("taken.ndjson", &mut self.taken.iter().map(serde_json::to_string))?;
         lines("events.ndjson", &mut events().map(serde_json::to_string))?;
+        lines("choices.ndjson", &mut self.choices.iter().map(serde_json::to_string))?;
         lines("decisions.ndjson", &mut self.decisions.iter().map(serde_json::to_string))?;
         lines("sends.ndjson", &mut self.sends.iter().map(serde_json::to_string))
     }

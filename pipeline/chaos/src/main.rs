@@ -7,8 +7,10 @@
 //!
 //! Exit codes: 0 everything adds up; 1 it could not be run; 2 wrong command line; 3 it does not add up.
 
+mod blows;
 mod campaign;
 mod check;
+mod citizens;
 mod drain;
 mod evidence;
 mod parts;
@@ -25,14 +27,21 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use clap::Parser;
 
-use campaign::Campaign;
+use campaign::{Campaign, Kind};
 use scenario::Scenario;
 
 /// Runs one failure campaign. `cargo xtask chaos` builds everything and starts Kafka for it.
 #[derive(Debug, Parser)]
 struct Options {
-    #[arg(long, value_enum)]
-    scenario: Scenario,
+    /// A fixed scenario; without, faults are drawn for some minutes
+    #[arg(long, value_enum, required_unless_present = "minutes")]
+    scenario: Option<Scenario>,
+    /// Draw faults from the seed for so long; every stage is two processes of its own
+    #[arg(long, value_name = "M", conflicts_with = "scenario", requires = "kafka")]
+    minutes: Option<u64>,
+    /// Process ids of brokers that may be killed and frozen, once for each
+    #[arg(long = "broker", value_name = "PID")]
+    brokers: Vec<u32>,
     /// Brokers of an empty Kafka; without, the embedded log
     #[arg(long, value_name = "ADDR")]
     kafka: Option<String>,
@@ -49,6 +58,7 @@ struct Options {
     /// Folder for everything this run writes; a new one that goes afterwards if not given
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// Of a scenario; drawn faults last as long as their minutes
     #[arg(long, default_value_t = 20_000)]
     messages: usize,
     /// Requests begun a second, whatever becomes of them
@@ -83,14 +93,17 @@ fn run(options: Options) -> Result<ExitCode> {
     let folder = options.data.clone().unwrap_or_else(|| std::env::temp_dir().join(name));
     campaign::fresh(&folder)?;
     let campaign = Campaign {
-        scenario: options.scenario,
+        kind: options.scenario.map_or(Kind::Drawn, Kind::Fixed),
+        brokers: options.brokers,
         kafka: options.kafka,
         replication: options.replication,
         staffetta: options.staffetta.unwrap_or_else(|| own.with_file_name("staffetta")),
         redis_server: options.redis_server,
         sample: options.sample.unwrap_or_else(shipped),
         folder: folder.clone(),
-        messages: options.messages,
+        messages: options
+            .minutes
+            .map_or(options.messages, |minutes| in_minutes(minutes, options.rate)),
         per_second: options.rate,
         seed: options.seed,
         time_scale: options.time_scale,
@@ -113,6 +126,16 @@ fn run(options: Options) -> Result<ExitCode> {
         scenario::eprint(&format!("everything of this run lies in {}", folder.display()));
     }
     Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::from(3) })
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "hours at most, and a rate that is positive"
+)]
+fn in_minutes(minutes: u64, rate: f64) -> usize {
+    (minutes as f64 * 60.0 * rate) as usize
 }
 
 /// Ctrl-C or SIGTERM; what was started is ended on the way out.

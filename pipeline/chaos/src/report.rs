@@ -26,6 +26,11 @@ pub struct Report {
     pub put_off: u64,
     pub unanswered: u64,
     pub unasked: u64,
+    /// Refusals through the citizen API that were answered with 200, and those never answered.
+    pub refusals: usize,
+    pub refusals_unanswered: usize,
+    /// Sends after a refusal, by a process that was frozen between its decision and its send.
+    pub sent_on_waking: u64,
     pub lost: usize,
     pub doubled: usize,
     pub events: usize,
@@ -101,6 +106,9 @@ impl Report {
             put_off,
             unanswered: evidence.unanswered,
             unasked: verdict.unasked,
+            refusals: evidence.choices.iter().filter(|choice| choice.in_force.is_some()).count(),
+            refusals_unanswered: evidence.choices.iter().filter(|c| c.in_force.is_none()).count(),
+            sent_on_waking: verdict.woken,
             lost: count("no final status"),
             doubled: count("more than one final status"),
             events: evidence.events.values().map(Vec::len).sum(),
@@ -135,8 +143,9 @@ impl Report {
     pub fn print(&self) {
         let row = |name: &str, value: String| println!("{name:<44} {value}");
         row("scenario, log, seed", format!("{}, {}, {}", self.scenario, self.log, self.seed));
+        row("faults", self.faults.len().to_string());
         for fault in &self.faults {
-            row("fault", format!("{} ({} ms)", fault.what, fault.to - fault.from));
+            row("  fault", format!("{} ({} ms)", fault.what, fault.to - fault.from));
         }
         let rate = format!("{} of {} at {}/s", self.taken, self.messages, self.per_second);
         row("messages taken (201)", rate);
@@ -144,6 +153,10 @@ impl Report {
             format!("{}; {}", self.put_off, self.unanswered)
         });
         row("messages without a 201", self.unasked.to_string());
+        row("citizens' refusals; without answer", {
+            format!("{}; {}", self.refusals, self.refusals_unanswered)
+        });
+        row("  sent on waking from a freeze", self.sent_on_waking.to_string());
         row("lost", self.lost.to_string());
         row("doubled", self.doubled.to_string());
         for (status, count) in &self.ends {

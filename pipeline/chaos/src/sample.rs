@@ -9,8 +9,6 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::records::Channel;
-
 /// What the contract answers before any provider is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -60,8 +58,6 @@ impl Message {
 
 #[derive(Debug, Clone, Deserialize)]
 pub struct Device {
-    pub installation_id: String,
-    pub platform: Channel,
     pub token: String,
 }
 

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use crate::evidence::Fault;
 use crate::parts::{Layout, Redis, Staffetta, now};
+use crate::records::Channel;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Scenario {
@@ -58,6 +59,7 @@ impl Scenario {
         let (stages, ingest) = match layout {
             Layout::One => ("run", "run"),
             Layout::Two => ("stages", "ingest"),
+            Layout::Each => ("consent-0", "ingest-0"),
         };
         match self {
             Self::Kill => vec![(early, Act::Kill(stages)), (late, Act::Kill(ingest))],
@@ -95,13 +97,15 @@ pub async fn perform(
 
 async fn one(act: Act, staffetta: &mut Staffetta, redis: Option<&mut Redis>) -> Result<Fault> {
     let from = now();
-    let (what, repeats, blinds) = match act {
+    let (what, repeats) = match act {
         Act::Kill(name) => {
             let part = staffetta.part(name)?;
             part.process.kill()?;
             part.process.start()?;
             part.ready().await?;
-            (format!("SIGKILL of {name}"), true, false)
+            // Whoever has only the doors sends nothing.
+            let repeats = if name == "ingest" { Vec::new() } else { Channel::ALL.to_vec() };
+            (format!("SIGKILL of {name}"), repeats)
         }
         Act::RedisAway => {
             let redis = redis.context("this scenario needs Redis")?;
@@ -111,11 +115,11 @@ async fn one(act: Act, staffetta: &mut Staffetta, redis: Option<&mut Redis>) -> 
             redis.start().await?;
             // Blind until it may answer again; how long the views need then is part of the fault.
             let what = format!("Redis away for {} s", AWAY.as_secs());
-            return Ok(Fault { what, from, to: back, repeats: false, blinds: true });
+            return Ok(Fault { blinds: true, ..fault(what, from, back, Vec::new()) });
         }
         Act::Flush => {
             redis.context("this scenario needs Redis")?.flush()?;
-            ("FLUSHALL".to_owned(), false, false)
+            ("FLUSHALL".to_owned(), Vec::new())
         }
         Act::FlushAndRestart(name) => {
             redis.context("this scenario needs Redis")?.flush()?;
@@ -123,10 +127,14 @@ async fn one(act: Act, staffetta: &mut Staffetta, redis: Option<&mut Redis>) -> 
             part.process.end(DRAIN).await?;
             part.process.start()?;
             part.ready().await?;
-            (format!("FLUSHALL and restart of {name}"), false, false)
+            (format!("FLUSHALL and restart of {name}"), Vec::new())
         }
     };
-    Ok(Fault { what, from, to: now(), repeats, blinds })
+    Ok(fault(what, from, now(), repeats))
+}
+
+fn fault(what: String, from: i64, to: i64, repeats: Vec<Channel>) -> Fault {
+    Fault { what, from, to, repeats, freezes: false, blinds: false }
 }
 
 #[expect(clippy::print_stderr, reason = "a person waits at the terminal")]

@@ -29,7 +29,8 @@ pub struct Load {
     pub messages: usize,
     pub per_second: f64,
     pub seed: u64,
-    pub url: String,
+    /// Doors, used in turn; who gets no answer knocks at the next.
+    pub urls: Vec<String>,
     /// Told the number of requests begun.
     pub begun: watch::Sender<usize>,
 }
@@ -77,7 +78,8 @@ pub async fn send(load: Load, sample: Arc<Sample>) -> Result<Sent> {
         due += between;
         let request = Request {
             client: client.clone(),
-            url: format!("{}/api/v1/messages", load.url),
+            urls: load.urls.iter().map(|url| format!("{url}/api/v1/messages")).collect(),
+            turn: usize::try_from(number).unwrap_or_default(),
             key: format!("chaos-{}-{number}", load.seed),
             index,
         };
@@ -107,7 +109,8 @@ enum Answer {
 
 struct Request {
     client: reqwest::Client,
-    url: String,
+    urls: Vec<String>,
+    turn: usize,
     key: String,
     index: usize,
 }
@@ -115,8 +118,11 @@ struct Request {
 impl Request {
     async fn until_answered(&self, sample: &Sample, tally: &Tally) -> Answer {
         let end = Instant::now() + PATIENCE;
-        while Instant::now() < end {
-            match self.once(sample).await {
+        for turn in self.turn.. {
+            if Instant::now() >= end {
+                break;
+            }
+            match self.once(sample, turn).await {
                 Once::Taken(id) => return Answer::Taken { id, at: now() },
                 Once::Refused(status) => return Answer::Refused(status),
                 Once::PutOff(wait) => {
@@ -133,10 +139,10 @@ impl Request {
         Answer::None
     }
 
-    async fn once(&self, sample: &Sample) -> Once {
+    async fn once(&self, sample: &Sample, turn: usize) -> Once {
         let message = &sample.messages[self.index];
         let key = sample.keys.get(&message.service_id).map_or("", String::as_str);
-        let request = self.client.post(&self.url).json(&message.body);
+        let request = self.client.post(&self.urls[turn % self.urls.len()]).json(&message.body);
         let request = request.header("Ocp-Apim-Subscription-Key", key);
         let answer = match request.header("Idempotency-Key", &self.key).send().await {
             Ok(answer) => answer,
@@ -172,8 +178,6 @@ enum Once {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
     fn one_seed_is_one_order_and_each_round_holds_every_message() {
         let order = super::order(250, 100, 7);

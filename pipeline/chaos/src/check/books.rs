@@ -34,7 +34,7 @@ pub fn compare(
             Channel::Email => named.get(send.about.as_str()).copied(),
         };
         let Some(message) = message else {
-            if near(&evidence.faults, send.at) {
+            if near(&evidence.faults, send.channel, send.at) {
                 repeats.untold_around_a_fault += 1;
             } else {
                 findings.add("a mail that no decision names", send.about.as_str());
@@ -57,7 +57,7 @@ pub fn compare(
 }
 
 /// `Message-ID` to the message that it is about.
-fn named_mails(evidence: &Evidence) -> HashMap<&str, &str> {
+pub fn named_mails(evidence: &Evidence) -> HashMap<&str, &str> {
     let mails = evidence.decisions.iter().filter(|decision| decision.channel == Channel::Email);
     mails.map(|decision| (decision.send_id.as_str(), decision.message_id.as_str())).collect()
 }
@@ -145,7 +145,7 @@ fn told(
     let faults = &evidence.faults;
     let untold = addresses.len().saturating_sub(accepted + unknown);
     if untold > 0 {
-        if addresses.values().flatten().any(|at| near(faults, *at)) {
+        if addresses.values().flatten().any(|at| near(faults, channel, *at)) {
             repeats.untold_around_a_fault += u64::try_from(untold).unwrap_or(u64::MAX);
         } else {
             findings.add("taken by a provider, told by no event", message);
@@ -156,7 +156,7 @@ fn told(
         let mut times = times.clone();
         times.sort_unstable();
         for pair in times.windows(2) {
-            if faults.iter().any(|fault| straddles(fault, pair[0], pair[1])) {
+            if faults.iter().any(|fault| straddles(fault, channel, pair[0], pair[1])) {
                 repeats.around_a_fault += 1;
             } else if declared > 0 {
                 declared -= 1;
@@ -173,12 +173,14 @@ fn count(events: &[Event], channel: Channel, outcome: &str) -> usize {
     events.iter().filter(|event| event.channel == Some(channel) && event.says(outcome)).count()
 }
 
-fn straddles(fault: &Fault, first: i64, next: i64) -> bool {
-    fault.repeats && first <= fault.to && next >= fault.from && fault.from - first <= UNCOMMITTED_MS
+fn straddles(fault: &Fault, channel: Channel, first: i64, next: i64) -> bool {
+    let meets = first <= fault.to && next >= fault.from && fault.from - first <= UNCOMMITTED_MS;
+    meets && fault.repeats.contains(&channel)
 }
 
-fn near(faults: &[Fault], at: i64) -> bool {
-    faults.iter().any(|fault| fault.repeats && at >= fault.from - UNCOMMITTED_MS && at <= fault.to)
+fn near(faults: &[Fault], channel: Channel, at: i64) -> bool {
+    let meets = |fault: &Fault| at >= fault.from - UNCOMMITTED_MS && at <= fault.to;
+    faults.iter().any(|fault| meets(fault) && fault.repeats.contains(&channel))
 }
 
 /// No event says "accepted" of what no provider took.

@@ -4,7 +4,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::evidence::{Fault, Send, Taken};
+use crate::evidence::{Choice, Fault, Send, Taken};
 use crate::records::{Channel, Decision, Event, Status};
 use crate::sample::{Citizen, Device, Expected, Verdict as Asked};
 
@@ -17,11 +17,7 @@ const SCRIPTED: &str = "429-token-that-waits";
 const MAILBOX: &str = "someone@casella.test";
 
 fn citizen(code: &str, tokens: &[&str]) -> Citizen {
-    let device = |token: &&str| Device {
-        installation_id: format!("i-{token}"),
-        platform: Channel::Fcm,
-        token: (*token).to_owned(),
-    };
+    let device = |token: &&str| Device { token: (*token).to_owned() };
     Citizen {
         fiscal_code: code.to_owned(),
         profile: Some(json!({ "email": MAILBOX })),
@@ -62,7 +58,14 @@ fn sent(channel: Channel, about: &str, address: &str, at: i64) -> Send {
 }
 
 fn fault(from: i64, to: i64) -> Fault {
-    Fault { what: "planted".to_owned(), from, to, repeats: true, blinds: false }
+    Fault {
+        what: "planted".to_owned(),
+        from,
+        to,
+        repeats: Channel::ALL.to_vec(),
+        freezes: false,
+        blinds: false,
+    }
 }
 
 /// One push that rang, to be spoilt.
@@ -260,7 +263,7 @@ fn a_send_repeated_without_a_reason_is_found() {
     let harmless = |run: &mut Run| {
         repeat(run);
         let fault = fault(MINTED + 1_000, MINTED + 1_500);
-        run.evidence.faults = vec![Fault { repeats: false, ..fault }];
+        run.evidence.faults = vec![Fault { repeats: vec![Channel::Apns, Channel::Email], ..fault }];
     };
     check_planted(rung, harmless, "sent twice without a reason");
 }
@@ -271,14 +274,14 @@ fn a_send_repeated_around_a_fault_or_after_an_unknown_outcome_is_counted() {
     run.evidence.sends.push(sent(Channel::Fcm, ID, PLAIN, MINTED + 2_000));
     run.evidence.faults = vec![fault(MINTED + 1_000, MINTED + 1_500)];
     let verdict = check(&run.sample, &run.evidence);
-    assert!(verdict.findings.is_clean(), "{:?}", verdict.findings);
+    assert!(verdict.findings.0.is_empty(), "{:?}", verdict.findings);
     assert_eq!(verdict.repeats.around_a_fault, 1);
     run.evidence.faults.clear();
     let unknown = about(2, Status::Attempt, Channel::Fcm, "indeterminate");
     run.events().insert(2, unknown);
     run.events()[3].sequence = 3;
     let verdict = check(&run.sample, &run.evidence);
-    assert!(verdict.findings.is_clean(), "{:?}", verdict.findings);
+    assert!(verdict.findings.0.is_empty(), "{:?}", verdict.findings);
     assert_eq!(verdict.repeats.declared, 1);
 }
 
@@ -287,7 +290,7 @@ fn a_send_while_nobody_could_know_is_found() {
     let plant = |from: i64| {
         move |run: &mut Run| {
             let fault = fault(from, MINTED + 9_000);
-            run.evidence.faults = vec![Fault { repeats: false, blinds: true, ..fault }];
+            run.evidence.faults = vec![Fault { repeats: Vec::new(), blinds: true, ..fault }];
         }
     };
     check_planted(rung, plant(MINTED - 2_000), "sent while nobody could know the citizen's choice");
@@ -316,10 +319,67 @@ fn a_message_that_nobody_asked_for_is_found() {
 
 #[test]
 fn refusals_and_books_that_disagree_are_found() {
-    let plant = |run: &mut Run| drop(run.evidence.refused.insert(403, 1));
+    let plant = |run: &mut Run| {
+        run.evidence.refused.insert(403, 1);
+    };
     check_planted(rung, plant, "refused at the door");
     check_planted(rung, |run| run.evidence.given_up = 1, "sender gave up");
     check_planted(rung, |run| run.evidence.not_kept = 1, "the providers' books are not whole");
-    let plant = |run: &mut Run| drop(run.evidence.counted.insert(Channel::Fcm, 2));
+    let plant = |run: &mut Run| {
+        run.evidence.counted.insert(Channel::Fcm, 2);
+    };
     check_planted(rung, plant, "the providers' books disagree");
+}
+
+fn refusal(asked: i64, in_force: i64) -> Choice {
+    let (citizen, service) = ("A".to_owned(), SERVICE.to_owned());
+    Choice { citizen, service, asked, in_force: Some(in_force) }
+}
+
+#[test]
+fn a_send_after_the_refusal_was_in_force_is_found() {
+    let refuse = |run: &mut Run| run.evidence.choices = vec![refusal(MINTED + 10, MINTED + 20)];
+    let late = |run: &mut Run| {
+        refuse(run);
+        run.evidence.sends[0].at = MINTED + 1_021;
+    };
+    check_planted(rung, late, "sent after the citizen's refusal was in force");
+    let decided = |run: &mut Run| {
+        refuse(run);
+        run.evidence.decisions[0].decided_at = MINTED + 21;
+    };
+    check_planted(mailed, decided, "decided to send after the citizen's refusal was in force");
+    let mut run = rung();
+    refuse(&mut run);
+    assert_eq!(run.kinds(), Vec::<&str>::new(), "it was on its way");
+    late(&mut run);
+    let fault = fault(MINTED + 15, MINTED + 1_000);
+    run.evidence.faults = vec![Fault { freezes: true, ..fault }];
+    let verdict = check(&run.sample, &run.evidence);
+    assert!(verdict.findings.0.is_empty(), "{:?}", verdict.findings);
+    assert_eq!(verdict.woken, 1);
+}
+
+#[test]
+fn a_message_accepted_after_the_refusal_must_be_rejected() {
+    let kind = "an end that the data do not allow";
+    let refuse = |run: &mut Run| {
+        run.evidence.choices = vec![refusal(MINTED - 20, MINTED - 10)];
+        run.evidence.sends.clear();
+    };
+    let unnotified = |run: &mut Run| {
+        refuse(run);
+        *run.events() = vec![
+            event(0, Status::Accepted),
+            event(1, Status::Stored),
+            event(2, Status::Unnotified),
+        ];
+    };
+    check_planted(rung, unnotified, kind);
+    let mut run = rung();
+    refuse(&mut run);
+    *run.events() = vec![event(0, Status::Accepted), event(1, Status::Rejected)];
+    assert_eq!(run.kinds(), Vec::<&str>::new());
+    run.evidence.choices = vec![refusal(MINTED + 2_000, MINTED + 2_010)];
+    assert_eq!(run.kinds(), vec![kind], "nobody had asked yet");
 }

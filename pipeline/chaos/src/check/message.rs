@@ -1,6 +1,7 @@
 //! The rules of one message's events.
 
-use crate::evidence::minted_at;
+use super::choices::{self, Weight};
+use crate::evidence::{Choice, minted_at};
 use crate::records::{Channel, Event, Status};
 use crate::sample::{Message, Outlook, Sample};
 
@@ -13,6 +14,7 @@ pub fn faults(
     events: &[Event],
     sample: &Sample,
     sent: &Message,
+    refusal: Option<&Choice>,
     time_scale: f64,
 ) -> Vec<&'static str> {
     let mut faults = order(events);
@@ -22,7 +24,18 @@ pub fn faults(
     let ends: Vec<&Event> = events.iter().filter(|event| event.status.is_final()).collect();
     if let [end] = ends[..] {
         let stored = events.iter().any(|event| event.status == Status::Stored);
-        if !as_expected(sample.outlook(sent), end, stored) {
+        let outlook = sample.outlook(sent);
+        let expected = match (outlook, choices::weight(refusal, end)) {
+            (Outlook::Deliver { .. }, Weight::Refused) => end.status == Status::Rejected && !stored,
+            (Outlook::Deliver { .. }, Weight::Either) => {
+                choices::is_refusal(end) || as_expected(outlook, end, stored)
+            }
+            (Outlook::Deliver { .. }, Weight::None)
+            | (Outlook::Rejected | Outlook::NotOnBoard | Outlook::Fallback { .. }, _) => {
+                as_expected(outlook, end, stored)
+            }
+        };
+        if !expected {
             faults.push("an end that the data do not allow");
         }
         if end.status == Status::Expired && is_early(end, sent, time_scale) {

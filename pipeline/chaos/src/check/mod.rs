@@ -2,6 +2,7 @@
 //! time, from the published contract, and use no code that decides in the pipeline.
 
 mod books;
+mod choices;
 mod message;
 
 use std::collections::{BTreeMap, HashMap};
@@ -18,11 +19,6 @@ pub struct Findings(pub BTreeMap<&'static str, Vec<String>>);
 impl Findings {
     fn add(&mut self, kind: &'static str, who: impl Into<String>) {
         self.0.entry(kind).or_default().push(who.into());
-    }
-
-    #[must_use]
-    pub fn is_clean(&self) -> bool {
-        self.0.is_empty()
     }
 }
 
@@ -44,6 +40,8 @@ pub struct Verdict {
     pub repeats: Repeats,
     /// Messages that nobody got a 201 for, of requests without an answer.
     pub unasked: u64,
+    /// Sends after a refusal by a process that was frozen between its decision and its send.
+    pub woken: u64,
 }
 
 /// Holds the evidence against the data and against itself.
@@ -57,16 +55,20 @@ pub fn check(sample: &Sample, evidence: &Evidence) -> Verdict {
         findings.add("sender gave up", evidence.given_up.to_string());
     }
     let known = known(sample, evidence);
+    let choices = choices::by_pair(evidence);
     for taken in &evidence.taken {
         let events = evidence.events.get(&taken.id).map(Vec::as_slice).unwrap_or_default();
         let sent = &sample.messages[taken.sample];
-        for kind in message::faults(events, sample, sent, evidence.time_scale) {
+        for kind in
+            message::faults(events, sample, sent, choices::of(&choices, sent), evidence.time_scale)
+        {
             findings.add(kind, taken.id.as_str());
         }
     }
     let unasked = unasked(sample, evidence, &known, &mut findings);
     let repeats = books::compare(sample, evidence, &known, &mut findings);
-    Verdict { findings, repeats, unasked }
+    let woken = choices::after_the_answer(evidence, &known, &choices, &mut findings);
+    Verdict { findings, repeats, unasked, woken }
 }
 
 /// What each message id stands for, where the sender knows it.

@@ -1,15 +1,19 @@
 //! The processes that a campaign starts, hurts and ends. All of them listen on 127.0.0.1 and keep
 //! everything in the run's folder.
 
+mod broker;
+mod identity;
 mod managed;
 mod redis;
 mod simulators;
 mod staffetta;
 
+pub use broker::Broker;
+pub use identity::Identity;
 pub use managed::Managed;
 pub use redis::Redis;
 pub use simulators::Simulators;
-pub use staffetta::{Layout, LogPlace, Staffetta};
+pub use staffetta::{Layout, LogPlace, SESSION, STAGES, Staffetta};
 
 use std::net::TcpListener;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! The doubles of the providers, and their books.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -16,7 +16,7 @@ const START: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 pub struct Simulators {
-    process: Managed,
+    pub process: Managed,
     /// Addresses, as `staffetta sim` prints them.
     pub places: Value,
 }
@@ -86,11 +86,6 @@ impl Simulators {
             books.not_kept += counts.received_dropped;
         }
         Ok(books)
-    }
-
-    #[must_use]
-    pub fn folder_of(&self, provider: &str, key: &str) -> PathBuf {
-        PathBuf::from(self.text(provider, key))
     }
 }
 

@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 
-use super::{Managed, STEP, Simulators, free_port};
+use super::identity::{AUDIENCE, ISSUER};
+use super::{Identity, Managed, STEP, Simulators, free_port};
 use crate::sample::Sample;
 
 const START: Duration = Duration::from_secs(120);
+/// A member of a group that is silent for so long has lost its partitions.
+pub const SESSION: Duration = Duration::from_secs(8);
 
 /// Where the log is.
 #[derive(Debug, Clone)]
@@ -29,7 +32,12 @@ pub enum Layout {
     One,
     /// The doors and the views in one (`ingest`), the stages in another (`stages`).
     Two,
+    /// Each stage and the doors in processes of their own, two of each: `vault-0`, `vault-1`.
+    Each,
 }
+
+/// What can be a process of its own beside `ingest`.
+pub const STAGES: [&str; 6] = ["consent", "vault", "apns", "fcm", "email", "delay"];
 
 /// A process, and where it says whether it is ready.
 #[derive(Debug)]
@@ -43,7 +51,11 @@ pub struct Staffetta {
     program: PathBuf,
     folder: PathBuf,
     settings: Vec<(String, String)>,
-    pub sender_api: String,
+    /// One for each process that has the doors.
+    pub sender_apis: Vec<String>,
+    /// Of the first of them: a citizen's changes have one writer.
+    pub citizen_api: Option<String>,
+    identity: Option<PathBuf>,
     pub parts: Vec<Part>,
 }
 
@@ -57,21 +69,59 @@ impl Staffetta {
         simulators: &Simulators,
         time_scale: f64,
     ) -> Result<Self> {
-        let listen = format!("127.0.0.1:{}", free_port()?);
         let mut settings = general(folder, log, redis, time_scale);
         settings.extend(edges(simulators));
-        settings.push(("SENDER_API__LISTEN".into(), listen.clone()));
-        let sender_api = format!("http://{listen}");
-        let (program, folder) = (program.to_owned(), folder.to_owned());
-        Ok(Self { program, folder, settings, sender_api, parts: Vec::new() })
+        Ok(Self {
+            program: program.to_owned(),
+            folder: folder.to_owned(),
+            settings,
+            sender_apis: Vec::new(),
+            citizen_api: None,
+            identity: None,
+            parts: Vec::new(),
+        })
     }
 
-    fn process(&self, name: &str, arguments: &[&str], operations: &str) -> Managed {
+    /// Lets the first process with doors serve the citizen API to bearers of this issuer's tokens.
+    #[must_use]
+    pub fn with_citizens(mut self, identity: &Identity) -> Self {
+        self.identity = Some(identity.key_set.clone());
+        self
+    }
+
+    fn process(&self, name: &str, arguments: &[&str], more: &[(&str, String)]) -> Managed {
         let log = self.folder.join(format!("{name}.log"));
-        let mut environment: Vec<_> =
-            self.settings.iter().map(|(key, value)| (spelt(key), value.clone())).collect();
-        environment.push((spelt("OPERATIONS__LISTEN"), operations.to_owned()));
+        let settings = self.settings.iter().map(|(key, value)| (spelt(key), value.clone()));
+        let more = more.iter().map(|(key, value)| (spelt(key), value.clone()));
+        let environment = settings.chain(more).collect();
         Managed::new(name, &self.program, arguments, &log).with(environment)
+    }
+
+    /// Plans a process and starts it. One that has the doors gets addresses for them.
+    pub fn add(&mut self, name: &str, arguments: &[&str], ordinal: usize) -> Result<()> {
+        let operations = format!("127.0.0.1:{}", free_port()?);
+        let mut more = vec![
+            ("OPERATIONS__LISTEN", operations.clone()),
+            ("WORKER__ORDINAL", ordinal.to_string()),
+        ];
+        let has_doors = arguments == ["ingest"] || arguments == ["run"];
+        if has_doors {
+            let listen = format!("127.0.0.1:{}", free_port()?);
+            self.sender_apis.push(format!("http://{listen}"));
+            more.push(("SENDER_API__LISTEN", listen));
+        }
+        if let Some(keys) = self.identity.take_if(|_| has_doors) {
+            let listen = format!("127.0.0.1:{}", free_port()?);
+            self.citizen_api = Some(format!("http://{listen}"));
+            more.push(("CITIZEN_API__LISTEN", listen));
+            more.push(("CITIZEN_API__ISSUER", ISSUER.to_owned()));
+            more.push(("CITIZEN_API__AUDIENCE", AUDIENCE.to_owned()));
+            more.push(("CITIZEN_API__JWKS", keys.display().to_string()));
+        }
+        let mut process = self.process(name, arguments, &more);
+        process.start()?;
+        self.parts.push(Part { process, operations: format!("http://{operations}") });
+        Ok(())
     }
 
     /// Keyring, topics, services and citizens, by the commands that an operator types.
@@ -84,29 +134,40 @@ impl Staffetta {
             &["services", "apply", &services],
             &["citizens", "load", &citizens],
         ] {
-            self.process("setup", arguments, "127.0.0.1:0").run_to_end()?;
+            self.process("setup", arguments, &[]).run_to_end()?;
         }
         Ok(())
     }
 
     /// Starts every process of the layout and waits until all are ready.
     pub async fn start(&mut self, layout: Layout) -> Result<()> {
-        const STAGES: &[&str] = &["run", "--stages", "consent,vault,apns,fcm,email,delay"];
-        let wanted: &[(&str, &[&str])] = match layout {
-            Layout::One => &[("run", &["run"])],
-            Layout::Two => &[("ingest", &["ingest"]), ("stages", STAGES)],
-        };
-        for (name, arguments) in wanted {
-            let operations = format!("127.0.0.1:{}", free_port()?);
-            let mut process = self.process(name, arguments, &operations);
-            process.start()?;
-            let operations = format!("http://{operations}");
-            self.parts.push(Part { process, operations });
+        match layout {
+            Layout::One => self.add("run", &["run"], 0)?,
+            Layout::Two => {
+                self.add("ingest", &["ingest"], 0)?;
+                self.add("stages", &["run", "--stages", &STAGES.join(",")], 0)?;
+            }
+            Layout::Each => {
+                // Shorter than a freeze, so that a frozen member loses its partitions.
+                let session = SESSION.as_millis().to_string();
+                self.settings.push(("LOG__SESSION_TIMEOUT_MS".to_owned(), session));
+                for ordinal in 0..2 {
+                    self.add(&format!("ingest-{ordinal}"), &["ingest"], ordinal)?;
+                    for stage in STAGES {
+                        self.add_stage(stage, ordinal)?;
+                    }
+                }
+            }
         }
         for part in &mut self.parts {
             part.ready().await?;
         }
         Ok(())
+    }
+
+    /// One more instance of a stage.
+    pub fn add_stage(&mut self, stage: &str, ordinal: usize) -> Result<()> {
+        self.add(&format!("{stage}-{ordinal}"), &["run", "--stages", stage], ordinal)
     }
 
     pub fn part(&mut self, name: &str) -> Result<&mut Part> {

@@ -81,6 +81,14 @@ impl KafkaSource {
         Ok(false)
     }
 
+    /// Whether every group of this run has its members and knows who reads what.
+    pub fn is_settled(&self) -> Result<bool> {
+        let groups = self.checker()?.fetch_group_list(None, ANSWER)?;
+        let mut ours =
+            groups.groups().iter().filter(|group| group.name().starts_with(&self.prefix));
+        Ok(ours.all(|group| group.state() == "Stable" && !group.members().is_empty()))
+    }
+
     fn is_behind(&self, group: &str, all: TopicPartitionList) -> Result<bool> {
         let consumer = self.consumer(group)?;
         let committed = consumer.committed_offsets(all, ANSWER)?;
