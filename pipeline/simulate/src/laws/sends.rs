@@ -1,0 +1,175 @@
+//! Every send is told of once, on fresh facts, at its time, and not more often than there is a reason for.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use schemas::ids::{MessageId, Timestamp};
+use schemas::records::{MessageDecision, OutcomeKind};
+use schemas::topics::Channel;
+
+use super::reports::{Reports, reports};
+use super::{Court, Evidence};
+use crate::choices::MAX_AGE;
+use crate::history::Send;
+
+/// Between the end of a send and the loss of its answer there is at most this.
+const TOLD_WITHIN: Duration = Duration::from_secs(60);
+/// No retry comes earlier, whoever asked for nothing.
+const LEAST_WAIT: Duration = Duration::from_secs(5);
+const MOST_PUSHES: usize = 8;
+const MOST_MAILS: usize = 4;
+/// A mail of unknown fate is repeated once.
+const MOST_UNKNOWN_MAILS: usize = 2;
+
+pub(super) fn judge(court: &mut Court, evidence: &Evidence) {
+    let (reports, strays) = reports(evidence);
+    court.holds("an event that tells of a send tells of one, once", strays.is_empty(), || {
+        format!("{strays:?}")
+    });
+    each_is_told_as_it_was(court, evidence, &reports);
+    none_is_forgotten(court, evidence, &reports);
+    none_comes_too_late(court, evidence);
+    each_has_its_decision(court, evidence, &reports);
+    let mut by_address: BTreeMap<(MessageId, Channel, &str), Vec<(usize, &Send)>> = BTreeMap::new();
+    for (nth, send) in evidence.happened.sends.iter().enumerate() {
+        let address = (send.message, send.channel, send.installation.as_str());
+        by_address.entry(address).or_default().push((nth, send));
+    }
+    for sends in by_address.values() {
+        repeats_have_a_reason(court, evidence, &reports, sends);
+    }
+}
+
+fn each_is_told_as_it_was(court: &mut Court, evidence: &Evidence, reports: &Reports<'_>) {
+    for (nth, report) in reports {
+        let send = &evidence.happened.sends[*nth];
+        let say = || format!("{:?} of {nth} {send:?}", report.event);
+        let same =
+            (send.message, Some(send.channel)) == (report.event.message_id, report.event.channel);
+        court.holds("a send is told of under its own message", same, say);
+        let told = report.event.outcome == Some(report.kind);
+        court.holds("an event says what the provider said", told, say);
+        let known = send.answered.map(|answered| answered.kind);
+        let lost = known != Some(report.kind);
+        let excused = known.is_none() || is_excused(evidence, send);
+        court.holds("an answer is lost in a crash only", !lost || excused, say);
+    }
+}
+
+/// Whose answer is nowhere told must have been lost with a life, soon after.
+fn none_is_forgotten(court: &mut Court, evidence: &Evidence, reports: &Reports<'_>) {
+    let sends = evidence.happened.sends.iter().enumerate();
+    let untold = sends.filter(|(nth, send)| send.started.is_some() && !reports.contains_key(nth));
+    for (nth, send) in untold {
+        let excused = is_excused(evidence, send);
+        court.holds("no send is forgotten outside a crash", excused, || format!("{nth} {send:?}"));
+    }
+}
+
+fn is_excused(evidence: &Evidence, send: &Send) -> bool {
+    let Some(started) = send.started else { return true };
+    let until = send.answered.map_or(started, |answered| answered.moment).at.plus(TOLD_WITHIN);
+    let mut losses = evidence.happened.losses.iter().filter(|loss| loss.owner == send.owner);
+    losses.any(|loss| loss.moment > started && loss.moment.at <= until)
+}
+
+fn none_comes_too_late(court: &mut Court, evidence: &Evidence) {
+    for send in &evidence.happened.sends {
+        let (Some(started), Some(message)) = (send.started, evidence.accepted.get(&send.message))
+        else {
+            continue;
+        };
+        let in_time = started.at < message.expires_at;
+        court.holds("no send starts after the time to live", in_time, || {
+            format!("{send:?}, which ended at {}", message.expires_at.0)
+        });
+    }
+}
+
+/// One decision for each send that is told of, none for one that never was; each on facts that were
+/// young when a send started.
+fn each_has_its_decision(court: &mut Court, evidence: &Evidence, reports: &Reports<'_>) {
+    #[derive(Debug, Default)]
+    struct Books<'a> {
+        begun: Vec<&'a Send>,
+        told: Vec<OutcomeKind>,
+        decided: Vec<&'a MessageDecision>,
+    }
+    let mut books: BTreeMap<String, Books<'_>> = BTreeMap::new();
+    for (nth, send) in evidence.happened.sends.iter().enumerate() {
+        let id = format!("{}-{}", send.message, send.installation);
+        let book = books.entry(id).or_default();
+        book.begun.push(send);
+        book.told.extend(reports.get(&nth).map(|report| report.kind));
+    }
+    for decision in evidence.decisions.values().flatten() {
+        books.entry(decision.send_id.clone()).or_default().decided.push(decision);
+    }
+    for book in books.values_mut() {
+        let counts = (book.told.len()..=book.begun.len()).contains(&book.decided.len());
+        let said = || format!("{book:?}");
+        court.holds("behind each send told of stands one decision", counts, said);
+        let fresh = book.decided.iter().all(|decision| {
+            let at = decision.decided_at;
+            let starts = book.begun.iter().filter_map(|send| send.started).map(|it| it.at);
+            let unsent = book.begun.iter().any(|send| send.started.is_none());
+            unsent || starts.clone().any(|start| at <= start && start.since(at) <= MAX_AGE)
+        });
+        court.holds("a send starts on facts younger than they may be old", fresh, said);
+        let mut left = book.told.clone();
+        let known = book.decided.iter().filter(|it| it.outcome != OutcomeKind::Indeterminate);
+        let agrees = known.clone().all(|decision| {
+            let found = left.iter().position(|kind| *kind == decision.outcome);
+            found.map(|nth| left.remove(nth)).is_some()
+        });
+        court.holds("a decision says what the provider said", agrees, said);
+    }
+}
+
+fn repeats_have_a_reason(
+    court: &mut Court,
+    evidence: &Evidence,
+    reports: &Reports<'_>,
+    sends: &[(usize, &Send)],
+) {
+    let ended = evidence.final_of(sends[0].1.message).map(|event| event.sequence);
+    let mut closed: Option<usize> = None;
+    let mut not_before = Timestamp(i64::MIN);
+    let (mut left, mut unknown) = (0, 0);
+    for (nth, send) in sends {
+        let told = || format!("send {nth} {send:?} among {sends:?}");
+        if let Some(started) = send.started {
+            let again = closed.is_some();
+            court.holds("an address that has answered for good is left alone", !again, told);
+            let early = started.at < not_before;
+            court.holds("a retry waits as long as the provider asked", !early, told);
+        }
+        let Some(report) = reports.get(nth) else { continue };
+        left += usize::from(report.left);
+        unknown += usize::from(report.left && report.kind == OutcomeKind::Indeterminate);
+        if is_closing(report.kind) {
+            closed = Some(*nth);
+        }
+        not_before = report.event.at.plus(report.wait.unwrap_or(LEAST_WAIT));
+        let late = ended.is_some_and(|ended| report.event.sequence > ended);
+        let first = left <= 1 && send.channel != Channel::Email;
+        court.holds("after the end only untried devices are tried", !late || first, told);
+    }
+    let (most, most_unknown) = match sends[0].1.channel {
+        Channel::Apns | Channel::Fcm => (MOST_PUSHES, MOST_PUSHES),
+        Channel::Email => (MOST_MAILS, MOST_UNKNOWN_MAILS),
+    };
+    let bounded = left <= most && unknown <= most_unknown;
+    court.holds("tries are bounded", bounded, || format!("{left}, {unknown}: {sends:?}"));
+}
+
+fn is_closing(kind: OutcomeKind) -> bool {
+    match kind {
+        OutcomeKind::Accepted | OutcomeKind::AddressGone | OutcomeKind::Refused => true,
+        OutcomeKind::Throttled
+        | OutcomeKind::Unavailable
+        | OutcomeKind::Misconfigured
+        | OutcomeKind::Indeterminate
+        | OutcomeKind::Other => false,
+    }
+}
