@@ -1,7 +1,7 @@
 //! The truth about a run, read from the log itself after everything has ended: what became of every
 //! message, and when each step was written.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -55,12 +55,12 @@ pub struct Books {
 }
 
 /// What was lost or doubled. All zero, or there is no speed to speak of.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Losses {
     /// Never left the sender: its connections were gone.
     pub unsent: usize,
-    /// Answered by something else than 201.
-    pub refused: usize,
+    /// Answered by something else than 201: how many, by status.
+    pub refused: BTreeMap<u16, usize>,
     /// No answer: taken or not, nobody knows.
     pub unanswered: usize,
     /// 201, and no final status.
@@ -77,8 +77,8 @@ pub struct Losses {
 
 impl Losses {
     #[must_use]
-    pub fn is_none(self) -> bool {
-        self == Self::default()
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
     }
 }
 
@@ -142,8 +142,8 @@ impl Books {
         for one in sent {
             let id = match one.answer {
                 Answer::Taken(id) => id,
-                Answer::Refused(_) => {
-                    losses.refused += 1;
+                Answer::Refused(status) => {
+                    *losses.refused.entry(status).or_default() += 1;
                     continue;
                 }
                 Answer::None => {

@@ -57,7 +57,7 @@ impl Mail {
         let service = json!({
             "service_id": SERVICE, "name": "Avvisi", "description": "Avvisi ai cittadini",
             "organisation": {"name": "Comune di Prova", "fiscal_code": "80001017773"},
-            "account": {"account_id": "01JNDKQJM0FHVXA7GJRVN1KA7N"},
+            "account": {"account_id": "01JNDKQJM0FHVXA7GJRVN1KA7N", "email": "avvisi@prova.example"},
             "groups": ["ApiMessageRead", "ApiMessageWrite", "ApiNoRateLimit"],
             "api_keys": {"primary": self.api_key, "secondary": format!("{}-second", self.api_key)},
         });

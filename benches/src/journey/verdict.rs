@@ -61,7 +61,8 @@ pub fn find(spent: &Spent, before: &Stages, after: &Stages, peaks: &Peaks) -> Bo
             load(name, stage, &then, seconds, peaks.get(name).copied().unwrap_or_default())
         })
         .collect();
-    let verdict = verdict(spent.busy_percent(), &processes, &threads, &stages);
+    let load = (spent.busy_percent(), spent.foreign_percent());
+    let verdict = verdict(load, &processes, &threads, &stages);
     Bottleneck { verdict, processes, threads, stages }
 }
 
@@ -79,8 +80,9 @@ fn load(name: &str, now: &Stage, then: &Stage, seconds: f64, peak: f64) -> Stage
     }
 }
 
+/// `busy` and `foreign`: percent of all processors, everybody's and that of processes not measured.
 fn verdict(
-    busy: f64,
+    (busy, foreign): (f64, f64),
     processes: &[(String, f64)],
     threads: &[(String, String, f64)],
     stages: &[StageLoad],
@@ -94,6 +96,13 @@ fn verdict(
     let thread = thread.map_or(String::new(), |(_, name, share)| {
         format!(", most of it in threads `{name}` ({share:.0} %)")
     });
+    if foreign > largest.1 {
+        return format!(
+            "not to be told: {foreign:.0} % of the processors worked for others on this machine, more \
+             than for {} ({:.0} %); repeat when it is quiet",
+            largest.0, largest.1
+        );
+    }
     if busy >= FULL_PERCENT {
         return format!(
             "the processors: {busy:.0} % busy; first comes {} with {:.0} %{thread}. Most waited \
@@ -117,25 +126,27 @@ fn verdict(
 mod tests {
     use super::*;
 
-    fn check(busy: f64, expected: &str) {
+    fn check(load: (f64, f64), expected: &str) {
         let processes = [("a".to_owned(), 10.0), ("b".to_owned(), 60.0)];
         let threads = [("b".to_owned(), "t".to_owned(), 50.0)];
-        let stage = |name: &str, peak| load(name, &Stage::default(), &Stage::default(), 1.0, peak);
-        let found = verdict(busy, &processes, &threads, &[stage("x", 3.0), stage("y", 9.0)]);
+        let stage =
+            |name: &str, peak| super::load(name, &Stage::default(), &Stage::default(), 1.0, peak);
+        let found = verdict(load, &processes, &threads, &[stage("x", 3.0), stage("y", 9.0)]);
         assert!(found.starts_with(expected), "{found}");
     }
 
     #[test]
     fn full_processors_come_before_a_stage_that_waits() {
         check(
-            95.0,
+            (95.0, 5.0),
             "the processors: 95 % busy; first comes b with 60 %, most of it in threads `t`",
         );
         check(
-            50.0,
+            (50.0, 5.0),
             "waiting, not the processors (50 % busy; first b with 60 %): most waited before y",
         );
-        assert_eq!(verdict(0.0, &[], &[], &[]), "nothing was carried");
+        check((95.0, 61.0), "not to be told: 61 %");
+        assert_eq!(verdict((0.0, 0.0), &[], &[], &[]), "nothing was carried");
     }
 
     #[test]
