@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::{chaos, demo, servers, test, tidy};
+use crate::{bench, chaos, demo, deny, servers, test, tidy};
 
 /// What a developer of Staffetta can do.
 #[derive(Debug, Parser)]
@@ -23,6 +23,8 @@ pub enum Command {
     Test(test::Arguments),
     /// Check the house rules that no lint knows
     Tidy,
+    /// Ask cargo-deny about licences, bans and sources; installs it below target/ if it is missing
+    Deny,
     /// A real Apache Kafka on this machine
     #[command(subcommand)]
     Kafka(servers::Kafka),
@@ -33,7 +35,7 @@ pub enum Command {
     #[command(subcommand)]
     Postfix(servers::Postfix),
     /// Measure: build the benchmarks in release mode and run one
-    Bench(demo::Bench),
+    Bench(bench::Bench),
     /// Hurt what runs and prove that nothing is lost: a failure campaign on real parts
     Chaos(chaos::Arguments),
 }
@@ -44,6 +46,7 @@ impl Command {
             Self::Demo(arguments) => arguments.run(),
             Self::Test(arguments) => test::run(&arguments),
             Self::Tidy => tidy::run(),
+            Self::Deny => deny::run(),
             Self::Kafka(command) => command.run(),
             Self::Redis(command) => command.run(),
             Self::Postfix(command) => command.run(),

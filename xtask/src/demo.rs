@@ -1,5 +1,5 @@
-//! `demo` and `bench`: build a program of the workspace, start the real servers it was asked to use,
-//! run it in front, end the servers after it.
+//! `demo`: build the binary, start the real servers it was asked to use, run it in front, end the
+//! servers after it.
 
 use std::ffi::OsString;
 use std::process::{Command, ExitCode, ExitStatus};
@@ -11,6 +11,7 @@ use crate::console::note;
 use crate::packages;
 use crate::parts::{Place, kafka, redis};
 use crate::process::{cargo, run_in_front};
+use crate::test::Tally;
 
 /// Examples:
 ///   cargo xtask demo                       on the embedded log, stays up until Ctrl-C
@@ -61,26 +62,37 @@ struct Servers {
     redis: Option<redis::Redis>,
 }
 
-/// `demo --exit`, on the embedded log or on a Kafka and a Redis of its own.
-pub fn to_its_end(real: bool) -> Result<ExitStatus> {
+/// `demo --exit`, on the embedded log or on a Kafka and a Redis of its own. `after` is asked while
+/// these still run, with the address of the Kafka.
+pub fn to_its_end(real: bool, after: impl FnOnce(Option<&str>) -> Result<Tally>) -> Result<Tally> {
     let server = real.then(String::new);
     let demo =
         Arguments { exit: true, kafka: server.clone(), redis: server, ..Arguments::default() };
-    demo.run_to_status()
+    let (status, servers) = demo.run_beside_servers()?;
+    let mut tally = Tally::one(status.success());
+    tally.add(after(servers.kafka.as_ref().map(|kafka| kafka.bootstrap.as_str()))?);
+    Ok(tally)
+}
+
+/// `staffetta topics apply` under a prefix, on a single broker; whether it succeeded.
+pub fn apply_topics(bootstrap: &str, prefix: &str) -> Result<bool> {
+    let mut apply = program(&["topics".into(), "apply".into()]);
+    apply.env("STAFFETTA_LOG__KIND", "kafka").env("STAFFETTA_LOG__BOOTSTRAP", bootstrap);
+    apply.env("STAFFETTA_LOG__PREFIX", prefix).env("STAFFETTA_LOG__REPLICATION", "1");
+    Ok(run_in_front(&mut apply)?.success())
 }
 
 impl Arguments {
     pub fn run(self) -> Result<ExitCode> {
-        Ok(exit_code(self.run_to_status()?))
+        Ok(exit_code(self.run_beside_servers()?.0))
     }
 
-    fn run_to_status(self) -> Result<ExitStatus> {
+    fn run_beside_servers(self) -> Result<(ExitStatus, Servers)> {
         packages::ensure(&packages::BUILD)?;
         build()?;
         let (passed_on, servers) = self.start_servers()?;
         let status = run_in_front(&mut program(&passed_on))?;
-        drop(servers);
-        Ok(status)
+        Ok((status, servers))
     }
 
     fn start_servers(self) -> Result<(Vec<OsString>, Servers)> {
@@ -168,37 +180,6 @@ fn code(status: ExitStatus) -> u8 {
     }
     let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
     code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
-}
-
-/// Everything after `bench` goes to the benchmarks' own command line.
-#[derive(Debug, Args)]
-pub struct Bench {
-    /// Start a Kafka for the measurement and pass on its address
-    #[arg(long)]
-    kafka: bool,
-    /// Which benchmark, and its own flags
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    more: Vec<OsString>,
-}
-
-impl Bench {
-    pub fn run(self) -> Result<ExitCode> {
-        packages::ensure(&packages::BUILD)?;
-        let mut bench = cargo();
-        bench.arg("run").arg("--manifest-path");
-        bench.arg(crate::process::workspace().join("Cargo.toml"));
-        bench.args(["--release", "--package", "benches", "--"]).args(&self.more);
-        let server = if self.kafka {
-            let kafka = kafka::up(Place::passing("kafka"), kafka::Nodes::One)?;
-            bench.arg("--kafka").arg(&kafka.bootstrap);
-            Some(kafka)
-        } else {
-            None
-        };
-        let status = run_in_front(&mut bench)?;
-        drop(server);
-        Ok(exit_code(status))
-    }
 }
 
 #[cfg(test)]

@@ -3,14 +3,17 @@
 //! Exit codes: 0 as wished; 1 something failed; 2 the command line is wrong; `demo`, `bench` and
 //! `chaos` end with the code of the program they run.
 
+mod bench;
 mod chaos;
 mod cli;
 mod console;
 mod demo;
+mod deny;
 mod interrupt;
 mod packages;
 mod parts;
 mod process;
+mod readers;
 mod servers;
 mod test;
 mod tidy;

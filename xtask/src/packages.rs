@@ -1,7 +1,7 @@
 //! What the machine must offer beyond Rust, as Debian packages: looked for, installed where that is
 //! allowed, named precisely where it is not.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Result, bail};
@@ -20,6 +20,7 @@ pub enum Need {
     Redis,
     Postfix,
     OpenSslTool,
+    Python,
 }
 
 /// What the workspace needs to be built: librdkafka is compiled with compression and TLS.
@@ -37,6 +38,7 @@ impl Need {
             Self::Redis => "redis-server",
             Self::Postfix => "postfix",
             Self::OpenSslTool => "openssl",
+            Self::Python => "python3-venv",
         }
     }
 
@@ -50,6 +52,7 @@ impl Need {
             Self::Redis => process::find("redis-server").is_some(),
             Self::Postfix => process::find("postfix").is_some(),
             Self::OpenSslTool => process::find("openssl").is_some(),
+            Self::Python => python().is_some(),
         }
     }
 }
@@ -58,6 +61,18 @@ impl Need {
 fn java_is_new_enough() -> bool {
     let Ok(out) = Command::new("java").arg("-version").output() else { return false };
     java_major(&String::from_utf8_lossy(&out.stderr)).is_some_and(|major| major >= 17)
+}
+
+/// A Python of a version that the readers are pinned for, able to make an environment: Debian keeps
+/// that part in a package of its own.
+#[must_use]
+pub fn python() -> Option<PathBuf> {
+    let able = "import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 15))";
+    let places = process::find("python3").into_iter().chain([PathBuf::from("/usr/bin/python3")]);
+    places.into_iter().find(|python| {
+        let asked = Command::new(python).args(["-c", able]).output();
+        asked.is_ok_and(|answer| answer.status.success())
+    })
 }
 
 fn java_major(said: &str) -> Option<u32> {

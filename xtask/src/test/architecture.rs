@@ -132,4 +132,17 @@ mod tests {
         assert!(answer("tokio", false, "", &no.replace("tokio", "polcy")).is_err());
         assert!(answer("tokio", true, "", "").is_err());
     }
+
+    /// A question that the document claims and nobody asks would be a hope.
+    #[test]
+    fn every_command_of_the_document_is_asked() {
+        let document = include_str!("../../../ARCHITECTURE.md");
+        let asked: Vec<String> = RULES.iter().map(|rule| rule.absent.to_string()).collect();
+        let quoted = document.split("`! ").skip(1).filter_map(|rest| rest.split('`').next());
+        let claimed: Vec<&str> = quoted.filter(|command| !command.contains('<')).collect();
+        assert!(claimed.len() > 5, "{claimed:?}");
+        for command in claimed {
+            assert!(asked.iter().any(|asked| asked == command), "{command} is not asked");
+        }
+    }
 }

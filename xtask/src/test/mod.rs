@@ -1,6 +1,7 @@
 //! `cargo xtask test`: everything that must hold, in one command. Every step runs whatever happened
 //! before it, so that one run reports all that is wrong.
 
+mod alone;
 mod architecture;
 mod licences;
 mod steps;
@@ -14,7 +15,7 @@ use clap::{Args, ValueEnum};
 
 use crate::console::{say, seconds};
 use crate::{interrupt, packages};
-use tally::Tally;
+pub use tally::Tally;
 
 /// Ends with the line `N passed, N failed`; exit code 1 when anything failed.
 #[derive(Debug, Args)]
@@ -36,6 +37,8 @@ pub enum Step {
     Lints,
     /// Documentation, warnings denied
     Docs,
+    /// Each crate by itself
+    Alone,
     /// Licences and sources of every dependency
     Licences,
     /// What depends on what
@@ -46,6 +49,8 @@ pub enum Step {
     Tests,
     /// The demo on the embedded log
     Demo,
+    /// The whole-chain benchmark with a few hundred messages: whether it works, no figure
+    BenchSmoke,
     /// The demo on a real Kafka and Redis
     DemoReal,
 }
@@ -57,11 +62,13 @@ impl Step {
             Self::Format
             | Self::Lints
             | Self::Docs
+            | Self::Alone
             | Self::Licences
             | Self::Architecture
             | Self::Tidy
             | Self::Tests
-            | Self::Demo => false,
+            | Self::Demo
+            | Self::BenchSmoke => false,
         }
     }
 
@@ -70,11 +77,13 @@ impl Step {
             Self::Format => steps::format(),
             Self::Lints => steps::lints(),
             Self::Docs => steps::docs(),
+            Self::Alone => alone::check(),
             Self::Licences => licences::check(),
             Self::Architecture => architecture::check(),
             Self::Tidy => steps::tidy(),
             Self::Tests => steps::tests(quick),
             Self::Demo => steps::demo(steps::Servers::Embedded),
+            Self::BenchSmoke => steps::bench_smoke(),
             Self::DemoReal => steps::demo(steps::Servers::Real),
         }
     }

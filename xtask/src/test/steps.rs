@@ -8,6 +8,7 @@ use super::tally::Tally;
 use crate::console::say;
 use crate::parts::{Place, kafka, postfix, redis};
 use crate::process::{self, cargo, run_in_front, run_in_front_seen};
+use crate::readers;
 
 /// With the simulators, or half of the demo would go unchecked.
 const EVERYTHING: [&str; 4] = ["--workspace", "--locked", "--features", "staffetta/simulators"];
@@ -59,6 +60,7 @@ pub fn tests(quick: bool) -> Result<Tally> {
         match kafka::up(Place::passing("kafka"), kafka::Nodes::One) {
             Ok(kafka) => {
                 cargo.env("STAFFETTA_TEST_KAFKA", &kafka.bootstrap);
+                cargo.env("STAFFETTA_TEST_KAFKA_FOLDER", kafka.folder());
                 servers.0 = Some(kafka);
             }
             Err(error) => report("kafka", &error, &mut tally),
@@ -76,6 +78,12 @@ pub fn tests(quick: bool) -> Result<Tally> {
                 servers.2 = Some(postfix);
             }
             Err(error) => report("postfix", &error, &mut tally),
+        }
+        match readers::python() {
+            Ok(python) => {
+                cargo.env("STAFFETTA_TEST_PYTHON", python);
+            }
+            Err(error) => report("the verifier in another language", &error, &mut tally),
         }
     }
     let mut results = Tally::default();
@@ -95,6 +103,11 @@ fn report(what: &str, error: &anyhow::Error, tally: &mut Tally) {
     tally.add(Tally::failed());
 }
 
+/// Zero only when no message was lost, doubled or unknown to the providers' books.
+pub fn bench_smoke() -> Result<Tally> {
+    Ok(Tally::one(crate::bench::smoke()?.success()))
+}
+
 /// On what the demo runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Servers {
@@ -102,8 +115,32 @@ pub enum Servers {
     Real,
 }
 
-/// The demo ends with zero only when every message has the end it should have.
+/// The demo ends with zero only when every message has the end it should have. On a real Kafka, readers
+/// in another language then look at what it left.
 pub fn demo(servers: Servers) -> Result<Tally> {
-    let status = crate::demo::to_its_end(servers == Servers::Real)?;
-    Ok(Tally::one(status.success()))
+    crate::demo::to_its_end(servers == Servers::Real, |kafka| match kafka {
+        Some(bootstrap) => read_by_others(bootstrap),
+        None => Ok(Tally::default()),
+    })
+}
+
+/// As many as the demo sends.
+const DEMO_MESSAGES: &str = "2000";
+const PREFIX: &str = "table-";
+
+fn read_by_others(bootstrap: &str) -> Result<Tally> {
+    let mut tally = Tally::default();
+    let file = |name: &str| process::workspace().join(name).display().to_string();
+    let (readme, schema) = (file("README.md"), file("schemas/avro/message_status.avsc"));
+    let broker = ["--bootstrap", bootstrap];
+    let status = ["--schema", &schema, "--messages", DEMO_MESSAGES];
+    tally.add(Tally::one(readers::agrees("status.py", &[&broker[..], &status].concat())?));
+    let table = ["--readme", &readme];
+    let records = [&broker[..], &table, &["--records"]].concat();
+    tally.add(Tally::one(readers::agrees("topics.py", &records)?));
+    let applied = [&broker[..], &table, &["--prefix", PREFIX]].concat();
+    let agree =
+        crate::demo::apply_topics(bootstrap, PREFIX)? && readers::agrees("topics.py", &applied)?;
+    tally.add(Tally::one(agree));
+    Ok(tally)
 }

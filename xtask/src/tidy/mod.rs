@@ -4,6 +4,7 @@
 mod documents;
 mod exceptions;
 mod hygiene;
+mod laws;
 mod rust;
 mod sizes;
 mod stages;
@@ -20,7 +21,7 @@ pub use tree::{Finding, Tree};
 
 type Rule = (&'static str, fn(&Tree) -> Vec<Finding>);
 
-const RULES: [Rule; 15] = [
+const RULES: [Rule; 16] = [
     ("a_file_fits_its_limit", sizes::a_file_fits_its_limit),
     ("a_function_fits_its_limit", sizes::a_function_fits_its_limit),
     ("an_exception_is_still_needed", sizes::an_exception_is_still_needed),
@@ -32,6 +33,7 @@ const RULES: [Rule; 15] = [
     ("simulators_depend_on_nothing_of_ours", stages::simulators_depend_on_nothing_of_ours),
     ("a_path_in_a_document_exists", documents::a_path_in_a_document_exists),
     ("configuration_keys_equal_the_table", documents::configuration_keys_equal_the_table),
+    ("a_law_in_a_document_exists", laws::a_law_in_a_document_exists),
     ("no_registry_host_is_named", hygiene::no_registry_host_is_named),
     ("no_path_of_a_machine_is_named", hygiene::no_path_of_a_machine_is_named),
     ("nothing_is_left_unfinished", hygiene::nothing_is_left_unfinished),

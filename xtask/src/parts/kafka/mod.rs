@@ -49,6 +49,12 @@ pub struct Kafka {
 }
 
 impl Kafka {
+    /// Where its data, settings and log lie.
+    #[must_use]
+    pub fn folder(&self) -> &std::path::Path {
+        self.running.folder()
+    }
+
     /// Lets the cluster outlive this command.
     #[must_use]
     pub fn keep(self) -> Record {
