@@ -43,7 +43,7 @@ fn taken<'a>(evidence: &'a Evidence, message: &MessageAccepted) -> Option<&'a Me
 fn is_explained(evidence: &Evidence, message: &MessageAccepted, ended: &MessageStatus) -> bool {
     let service = message.service_id.as_str();
     let between = |holds: &dyn Fn(&Stand) -> bool| {
-        stands(evidence, message.citizen, message.accepted_at, ended.at).iter().any(|it| holds(it))
+        stands(evidence, message.citizen, message.accepted_at, ended.at).iter().any(holds)
     };
     let generation_of = evidence.permitted.get(&message.message_id);
     match ended.status {

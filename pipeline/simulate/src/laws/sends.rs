@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use schemas::ids::{MessageId, Timestamp};
+use schemas::ids::Timestamp;
 use schemas::records::{MessageDecision, OutcomeKind};
 use schemas::topics::Channel;
 
@@ -30,7 +30,7 @@ pub(super) fn judge(court: &mut Court, evidence: &Evidence) {
     none_is_forgotten(court, evidence, &reports);
     none_comes_too_late(court, evidence);
     each_has_its_decision(court, evidence, &reports);
-    let mut by_address: BTreeMap<(MessageId, Channel, &str), Vec<(usize, &Send)>> = BTreeMap::new();
+    let mut by_address: BTreeMap<_, Vec<(usize, &Send)>> = BTreeMap::new();
     for (nth, send) in evidence.happened.sends.iter().enumerate() {
         let address = (send.message, send.channel, send.installation.as_str());
         by_address.entry(address).or_default().push((nth, send));

@@ -120,7 +120,7 @@ fn one<'v>(
 
 /// Waits until `letters` more may go at `rate` a second.
 fn pace(due: &mut Instant, letters: usize, rate: u32) {
-    std::thread::sleep(due.saturating_duration_since(Instant::now()));
+    std::thread::park_timeout(due.saturating_duration_since(Instant::now()));
     let letters = u32::try_from(letters).unwrap_or(u32::MAX);
     *due = Instant::now() + Duration::from_secs(1) * letters / rate;
 }

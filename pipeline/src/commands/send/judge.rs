@@ -279,7 +279,10 @@ mod tests {
         fn jitter_is_full(troubles in 0_u32..90) {
             let wait = |jitter| match judge(&Answer::Lost, Tries { troubles, throttled: 0 }, 100, jitter) {
                 Verdict::Again { after, .. } => after,
-                other => panic!("{other:?}"),
+                other @ (Verdict::Taken { .. }
+                | Verdict::Refused { .. }
+                | Verdict::GivenUp { .. }
+                | Verdict::Stop(_)) => panic!("{other:?}"),
             };
             prop_assert_eq!(wait(0.0), Duration::ZERO);
             prop_assert_eq!(wait(0.5) * 2, wait(1.0));
