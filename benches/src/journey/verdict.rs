@@ -126,12 +126,12 @@ fn verdict(
 mod tests {
     use super::*;
 
-    fn check(load: (f64, f64), expected: &str) {
+    fn check(shares: (f64, f64), expected: &str) {
         let processes = [("a".to_owned(), 10.0), ("b".to_owned(), 60.0)];
         let threads = [("b".to_owned(), "t".to_owned(), 50.0)];
         let stage =
             |name: &str, peak| super::load(name, &Stage::default(), &Stage::default(), 1.0, peak);
-        let found = verdict(load, &processes, &threads, &[stage("x", 3.0), stage("y", 9.0)]);
+        let found = verdict(shares, &processes, &threads, &[stage("x", 3.0), stage("y", 9.0)]);
         assert!(found.starts_with(expected), "{found}");
     }
 
