@@ -80,6 +80,11 @@ impl HousekeepingMetrics {
         self.done.with_label_values(&[task.name()]).set(at.0.div_euclid(1_000));
     }
 
+    #[cfg(test)]
+    pub(super) fn failures(&self, task: Task) -> u64 {
+        self.failures.with_label_values(&[task.name()]).get()
+    }
+
     pub(super) fn failed(&self, task: Task) {
         self.failures.with_label_values(&[task.name()]).inc();
     }

@@ -10,6 +10,9 @@ mod metrics;
 mod pace;
 pub mod rekeying;
 
+#[cfg(test)]
+mod laws;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -159,7 +162,7 @@ impl Housekeeping {
     pub fn turn(&mut self, runtime: &Handle) {
         for task in Task::ALL {
             let now = self.world.now();
-            if self.next.get(&task).is_some_and(|next| *next > now) {
+            if !self.has(task) || !self.is_due(task, now) {
                 continue;
             }
             let next = match self.attend(task, runtime) {
@@ -178,16 +181,27 @@ impl Housekeeping {
         }
     }
 
+    /// Whether the task is this process's.
+    fn has(&self, task: Task) -> bool {
+        match task {
+            Task::Sweep | Task::Keys | Task::Compact => self.embedded.is_some(),
+            Task::Days => self.objects.is_some(),
+        }
+    }
+
+    /// A moment further away than the pace was set by a clock that was wrong.
+    fn is_due(&self, task: Task, now: Timestamp) -> bool {
+        let latest = now.plus(self.pace.of(task));
+        self.next.get(&task).is_none_or(|next| *next <= now || *next > latest)
+    }
+
     fn attend(&self, task: Task, runtime: &Handle) -> anyhow::Result<()> {
-        match (task, &self.embedded) {
-            (Task::Sweep, Some(log)) => self.sweep(log),
-            (Task::Keys, Some(_)) => self.tend_keys(),
-            (Task::Compact, Some(log)) => self.compact(log),
-            (Task::Sweep | Task::Keys | Task::Compact, None) => Ok(()),
-            (Task::Days, _) => match &self.objects {
-                Some(objects) => self.end_days(objects, runtime),
-                None => Ok(()),
-            },
+        match (task, &self.embedded, &self.objects) {
+            (Task::Sweep, Some(log), _) => self.sweep(log),
+            (Task::Keys, Some(_), _) => self.tend_keys(),
+            (Task::Compact, Some(log), _) => self.compact(log),
+            (Task::Days, _, Some(objects)) => self.end_days(objects, runtime),
+            (Task::Sweep | Task::Keys | Task::Compact, None, _) | (Task::Days, _, None) => Ok(()),
         }
     }
 
