@@ -9,4 +9,5 @@ mod mailbox;
 mod planted;
 mod postfix;
 mod search;
+mod send;
 mod traffic;

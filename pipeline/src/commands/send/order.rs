@@ -42,21 +42,21 @@ pub fn order(
     let mut lines = input.lines();
     let mut spilled = Spilled::default();
     loop {
-        let chunk = sorted(lines.by_ref().take(held))?;
-        let is_last = chunk.is_empty();
-        if is_last || spilled.files.is_empty() && chunk.len() < held {
-            // Everything fitted: nothing is spilled, or the last one was whole.
-            if spilled.files.is_empty() {
-                return write(&chunk, output);
-            }
-            return spilled.merge(output);
+        let chunk = lines.by_ref().take(held).collect::<io::Result<Vec<_>>>()?;
+        let is_last = chunk.len() < held;
+        let chunk = sorted(chunk)?;
+        if is_last && spilled.files.is_empty() {
+            return write(&chunk, output);
         }
         spilled.add(&chunk, beside)?;
+        if is_last {
+            return spilled.merge(output);
+        }
     }
 }
 
-fn sorted(lines: impl Iterator<Item = io::Result<String>>) -> io::Result<Vec<(u64, String)>> {
-    let numbered = lines.map(|line| line.and_then(|line| Ok((row_of(&line)?, line))));
+fn sorted(lines: Vec<String>) -> io::Result<Vec<(u64, String)>> {
+    let numbered = lines.into_iter().map(|line| Ok((row_of(&line)?, line)));
     let mut lines = numbered.collect::<io::Result<Vec<_>>>()?;
     // Stable: of two lines of a row the later stays behind the earlier, and is the one kept.
     lines.sort_by_key(|(row, _)| *row);
@@ -176,6 +176,12 @@ mod tests {
             prop_assert!(is_ordered(&mut found.as_bytes()).unwrap());
             prop_assert_eq!(found, text(&naive));
         }
+    }
+
+    #[test]
+    fn a_piece_full_of_one_row_is_not_the_last_piece() {
+        assert_eq!(ordered(&[(0, 1), (0, 2), (0, 3)], 2), text(&[(0, 3)]));
+        assert_eq!(ordered(&[(7, 1), (7, 2), (3, 3), (9, 4)], 2), text(&[(3, 3), (7, 2), (9, 4)]));
     }
 
     #[test]

@@ -30,8 +30,8 @@ pub enum TemplateFault {
     Unclosed(usize),
     #[error("line {0}: a placeholder needs a column's name between {{{{ and }}}}")]
     Nameless(usize),
-    #[error("line {line}, column {column}: not JSON, even with every placeholder filled in")]
-    NotJson { line: usize, column: usize },
+    #[error("line {0}: not JSON, even with every placeholder filled in")]
+    NotJson(usize),
     #[error("not a JSON object: a message is one, with fiscal_code and content")]
     NotAnObject,
 }
@@ -74,9 +74,7 @@ impl Template {
                 | Value::String(_)
                 | Value::Array(_),
             ) => Err(TemplateFault::NotAnObject),
-            Err(error) => {
-                Err(TemplateFault::NotJson { line: error.line(), column: error.column() })
-            }
+            Err(error) => Err(TemplateFault::NotJson(error.line())),
         }
     }
 
@@ -261,9 +259,9 @@ mod tests {
         check("{\"a\":\n\"{{b\"}", TemplateFault::Unclosed(2));
         check("{\"a\": \"{{b\", \"c\": \"}}\"}", TemplateFault::Unclosed(1));
         check("{\"a\":\n\n\"{{ }}\"}", TemplateFault::Nameless(3));
-        check("{\"a\": {{b}}\n\"c\": 1}", TemplateFault::NotJson { line: 2, column: 1 });
-        check("{\"a\": {{b}}0x}", TemplateFault::NotJson { line: 1, column: 9 });
-        check("", TemplateFault::NotJson { line: 1, column: 0 });
+        check("{\"a\": {{b}}\n\"c\": 1}", TemplateFault::NotJson(2));
+        check("{\"a\": {{b}}0x}", TemplateFault::NotJson(1));
+        check("", TemplateFault::NotJson(1));
         check("[{\"a\": \"{{b}}\"}]", TemplateFault::NotAnObject);
         check("\"{{b}}\"", TemplateFault::NotAnObject);
     }

@@ -214,7 +214,7 @@ impl Api {
         let all = families.iter().filter(|family| family.name() == "ingest_requests_total");
         let metrics = all.flat_map(|family| family.get_metric());
         let ours = metrics.filter(|it| it.get_label().iter().any(|label| label.value() == status));
-        ours.map(|metric| metric.get_counter().value()).sum()
+        ours.map(|metric| metric.get_counter().get_value()).sum()
     }
 }
 

@@ -112,7 +112,8 @@ async fn a_refused_row_stops_no_other_and_the_exit_code_says_so() {
     let file = bed.write("in.ndjson", &text);
     done(&mut bed.send(&file, PLAIN, &[]), 4).await;
     let results = bed.results("in.ndjson");
-    let told: Vec<_> = results.iter().map(|it| (it["status"].as_str().unwrap(), &it["http"])).collect();
+    let told: Vec<_> =
+        results.iter().map(|it| (it["status"].as_str().unwrap(), &it["http"])).collect();
     let (taken, refused) = (("taken", &json!(201)), ("refused", &json!(400)));
     assert_eq!(told, [taken, refused, ("refused", &Value::Null), refused, taken]);
     assert_eq!(results[1]["title"], "Invalid message structure");
@@ -130,7 +131,8 @@ const TEMPLATE: &str = r#"{
 async fn rows_of_a_csv_fill_a_template_and_a_preview_sends_nothing() {
     let bed = Bed::new(150).await;
     let text = "b".repeat(80);
-    let csv = format!("cf;nome;testo;ttl\n{CODE};\"Ann \"\"A\"\"\";{text};3600\n{CODE};B;{text};x\n");
+    let csv =
+        format!("cf;nome;testo;ttl\n{CODE};\"Ann \"\"A\"\"\";{text};3600\n{CODE};B;{text};x\n");
     let (file, template) = (bed.write("in.csv", &csv), bed.write("t.json", TEMPLATE));
     let more = ["--template", template.to_str().unwrap(), "--delimiter", ";"];
     let preview = bed.send(&file, PLAIN, &more).args(["--preview", "5"]).output().await.unwrap();
@@ -142,7 +144,10 @@ async fn rows_of_a_csv_fill_a_template_and_a_preview_sends_nothing() {
     assert!(!bed.path("in.csv.results.ndjson").exists());
     done(&mut bed.send(&file, PLAIN, &more), 4).await;
     let results = bed.results("in.csv");
-    assert_eq!((&results[0]["status"], &results[1]["status"]), (&json!("taken"), &json!("refused")));
+    assert_eq!(
+        (&results[0]["status"], &results[1]["status"]),
+        (&json!("taken"), &json!("refused"))
+    );
     assert_eq!(bed.api.behind.messages(), (1, 1));
 }
 
@@ -203,8 +208,7 @@ async fn a_wrong_key_ends_the_run_and_refuses_no_row() {
     let bed = Bed::new(150).await;
     let file = bed.write("in.ndjson", &messages(20));
     let key = bed.write("key", "no-such-key\n");
-    let said =
-        done(&mut bed.send(&file, PLAIN, &["--key-file", key.to_str().unwrap()]), 1).await;
+    let said = done(&mut bed.send(&file, PLAIN, &["--key-file", key.to_str().unwrap()]), 1).await;
     assert!(said.contains("refuses the key") && !said.contains("no-such-key"), "{said}");
     assert_eq!(bed.results("in.ndjson"), Vec::<Value>::new());
 }
