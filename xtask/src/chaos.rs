@@ -12,16 +12,24 @@ use crate::demo::exit_code;
 use crate::packages::{self, Need};
 use crate::parts::{Place, kafka};
 use crate::process::{self, cargo, run_in_front};
+use crate::servers::NodeCount;
 
 /// Examples:
 ///   cargo xtask chaos --scenario kill
 ///   cargo xtask chaos --scenario redis-stop --log embedded --messages 2000 --seed 7
+///   cargo xtask chaos --minutes 20 --nodes 3 --seed 7
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub struct Arguments {
     /// kill, redis-stop or flushall
-    #[arg(long)]
-    scenario: String,
+    #[arg(long, required_unless_present = "minutes")]
+    scenario: Option<String>,
+    /// Draw faults from the seed for so long, every stage in two processes of its own, on Kafka
+    #[arg(long, value_name = "M", conflicts_with = "scenario")]
+    minutes: Option<u64>,
+    /// Brokers of the Kafka
+    #[arg(long, value_enum, default_value_t = NodeCount::One)]
+    nodes: NodeCount,
     /// The log under test
     #[arg(long, value_enum, default_value_t = Log::Kafka)]
     log: Log,
@@ -54,22 +62,28 @@ impl Arguments {
         packages::ensure(&[Need::Redis])?;
         let program = build()?;
         let kafka = match self.log {
-            Log::Kafka => Some(kafka::up(Place::passing("kafka"), kafka::Nodes::One)?),
+            Log::Kafka => Some(kafka::up(Place::passing("kafka"), self.nodes.into())?),
             Log::Embedded => None,
         };
-        let bootstrap = kafka.as_ref().map(|kafka| kafka.bootstrap.clone());
         let mut chaos = Command::new(program);
-        chaos.args(self.passed_on(bootstrap));
+        if let Some(kafka) = &kafka {
+            chaos.arg("--kafka").arg(&kafka.bootstrap);
+            chaos.arg("--replication").arg(kafka.processes().len().to_string());
+            for broker in kafka.processes() {
+                chaos.arg("--broker").arg(broker.pid.to_string());
+            }
+        }
+        chaos.args(self.passed_on());
         let status = run_in_front(&mut chaos)?;
         drop(kafka);
         Ok(exit_code(status))
     }
 
-    fn passed_on(self, kafka: Option<String>) -> Vec<OsString> {
+    fn passed_on(self) -> Vec<OsString> {
         let redis = process::find("redis-server").map(PathBuf::into_os_string);
         let pairs = [
-            ("--scenario", Some(self.scenario.into())),
-            ("--kafka", kafka.map(OsString::from)),
+            ("--scenario", self.scenario.map(OsString::from)),
+            ("--minutes", self.minutes.map(|minutes| minutes.to_string().into())),
             ("--redis-server", redis),
             ("--messages", self.messages.map(|count| count.to_string().into())),
             ("--seed", self.seed.map(|seed| seed.to_string().into())),
@@ -121,10 +135,18 @@ mod tests {
         let line = ["chaos", "--scenario", "kill", "--seed", "7", "--", "--time-scale", "30"];
         let arguments = Line::try_parse_from(line).unwrap().arguments;
         assert_eq!(arguments.log, Log::Kafka);
-        let passed = arguments.passed_on(Some("127.0.0.1:9".to_owned()));
+        let passed = arguments.passed_on();
         let has = |pair: [&str; 2]| passed.windows(2).any(|two| two == pair);
         assert!(has(["--scenario", "kill"]) && has(["--seed", "7"]));
-        assert!(has(["--kafka", "127.0.0.1:9"]) && has(["--time-scale", "30"]));
+        assert!(has(["--time-scale", "30"]));
         assert!(!passed.iter().any(|word| word == "--messages"));
+    }
+
+    #[test]
+    fn a_campaign_is_a_scenario_or_some_minutes() {
+        let parses = |line: &[&str]| Line::try_parse_from([&["chaos"], line].concat()).is_ok();
+        assert!(parses(&["--minutes", "20", "--nodes", "3"]));
+        assert!(!parses(&[]));
+        assert!(!parses(&["--minutes", "20", "--scenario", "kill"]));
     }
 }

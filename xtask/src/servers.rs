@@ -64,15 +64,20 @@ pub enum NodeCount {
     Three,
 }
 
+impl From<NodeCount> for kafka::Nodes {
+    fn from(count: NodeCount) -> Self {
+        match count {
+            NodeCount::One => Self::One,
+            NodeCount::Three => Self::Three,
+        }
+    }
+}
+
 impl Kafka {
     pub fn run(self) -> Result<ExitCode> {
         match self {
             Self::Up { nodes, output } => {
-                let nodes = match nodes {
-                    NodeCount::One => kafka::Nodes::One,
-                    NodeCount::Three => kafka::Nodes::Three,
-                };
-                let record = kafka::up(Place::standing("kafka"), nodes)?.keep();
+                let record = kafka::up(Place::standing("kafka"), nodes.into())?.keep();
                 Ok(output.started(&record))
             }
             Self::Down(output) => output.down("kafka"),

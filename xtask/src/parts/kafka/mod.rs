@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 
-use super::running::{Record, tail};
+use super::running::{Process, Record, tail};
 use super::{Place, Running};
 use crate::console::Waiting;
 use crate::packages::{self, Need};
@@ -53,6 +53,12 @@ impl Kafka {
     #[must_use]
     pub fn folder(&self) -> &std::path::Path {
         self.running.folder()
+    }
+
+    /// One for each broker, in the order of `bootstrap`.
+    #[must_use]
+    pub fn processes(&self) -> &[Process] {
+        &self.running.record.processes
     }
 
     /// Lets the cluster outlive this command.
