@@ -199,6 +199,8 @@ mod tests {
             .spawn()
             .unwrap();
         let mark = OsStr::new("mark-of-the-stopped");
+        // Until the shell has taken its place, it is not the process that is meant.
+        while !is_alive(child.id(), mark) {}
         assert!(stop(child.id(), mark, Duration::from_secs(10)).unwrap());
         assert!(!is_alive(child.id(), mark));
         child.wait().unwrap();

@@ -2,6 +2,7 @@
 
 use policy::consent::Consent;
 use policy::next_step::{Facts, Step, next_step, wake_at};
+use policy::story::rest;
 use runtime::log::Outgoing;
 use runtime::stage::{Fault, Outcome};
 use runtime::world::World;
@@ -38,6 +39,9 @@ pub fn route(mut routed: Routed<'_>, world: &World) -> Result<Outcome, Fault> {
             Err(Fault { why: Reason::Held, retry_at })
         }
         Step::Send(channel) => {
+            for (down, until) in routed.down {
+                rest(&mut routed.story, *down, *until);
+            }
             let record = attempt_record(&routed.story, channel, routed.headers, world);
             routed.also.push(record);
             Ok(Outcome::Forward(routed.also))
@@ -47,9 +51,10 @@ pub fn route(mut routed: Routed<'_>, world: &World) -> Result<Outcome, Fault> {
                 Step::Send(channel) => channel,
                 Step::Wait { .. } | Step::Finish { .. } | Step::End | Step::Hold => routed.here,
             };
-            // One WAITING event per spell of waiting: a record that comes back carries its cause.
+            // One WAITING event per spell of waiting: a record that comes back carries its cause. None
+            // after the end: the message waits for nothing any more.
             let said = routed.also.iter().any(|record| record.topic == Topic::Status);
-            if routed.headers.cause.is_none() && !said {
+            if routed.headers.cause.is_none() && !said && !routed.story.finished {
                 say(&mut routed, Status::Waiting, why, now, world);
             }
             let until = wake_at(&routed.story, until, why, &dice(world));
