@@ -2,7 +2,6 @@
 
 use policy::consent::Consent;
 use policy::next_step::{Facts, Step, next_step, wake_at};
-use policy::story::rest;
 use runtime::log::Outgoing;
 use runtime::stage::{Fault, Outcome};
 use runtime::world::World;
@@ -39,9 +38,6 @@ pub fn route(mut routed: Routed<'_>, world: &World) -> Result<Outcome, Fault> {
             Err(Fault { why: Reason::Held, retry_at })
         }
         Step::Send(channel) => {
-            for (down, until) in routed.down {
-                rest(&mut routed.story, *down, *until);
-            }
             let record = attempt_record(&routed.story, channel, routed.headers, world);
             routed.also.push(record);
             Ok(Outcome::Forward(routed.also))
