@@ -84,7 +84,7 @@ Each line of the results holds row (from 1, without the header), key, status (ta
 http, and id or title and detail, without what stood in the row. Lines are appended as rows end, and put
 into the order of rows when the run ends. Run the same command again after a failure: rows that have
 their end are left alone, the others are sent under the same Idempotency-Key, so that none is doubled
-where the endpoint knows that header (Staffetta does, for seven days; IO does not). Refused rows are
+where the endpoint remembers that header (Staffetta with Redis for seven days; IO not at all). Refused rows are
 final: mend them in a file of their own.
 
 Exit codes: 0 every row taken, 1 failed or ended early (network, file, a row given up), 2 wrong command
