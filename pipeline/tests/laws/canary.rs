@@ -55,7 +55,7 @@ pub async fn lived_in(installation: &mut Installation) -> (Search, Search) {
 
 /// Every accepted message has exactly one end: what was searched is a whole run.
 pub fn all_ended(log: &dyn Log) -> bool {
-    let ends = everything(log, Topic::Status).into_iter().filter(|record| {
+    let ends = everything(log, &[Topic::Status]).into_iter().filter(|record| {
         let value = record.value.as_deref().unwrap_or_default();
         Codec::default().decode::<MessageStatus>(value).unwrap().status.is_final()
     });

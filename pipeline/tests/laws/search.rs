@@ -118,36 +118,39 @@ impl Search {
     /// In key, value and headers of every record of every topic, as a reader gets them: whatever the
     /// store or the broker has compressed is open here. Also how many records that were.
     pub fn records(&self, log: &dyn Log) -> (BTreeSet<Find>, usize) {
-        let (mut found, mut count) = (BTreeSet::new(), 0);
-        for topic in Topic::all() {
-            for record in everything(log, topic) {
-                count += 1;
-                let place = |part: &str| format!("the {part} of a record on {topic}");
-                found.extend(self.bytes(&place("key"), &record.key));
-                let value = record.value.unwrap_or_default();
-                found.extend(self.bytes(&place("value"), &value));
-                for (name, value) in &record.headers {
-                    found.extend(self.bytes(&place("header"), name.as_bytes()));
-                    found.extend(self.bytes(&place("header"), value));
-                }
+        let mut found = BTreeSet::new();
+        let records = everything(log, &Topic::all());
+        let count = records.len();
+        for record in records {
+            let topic = record.position.at.topic;
+            let place = |part: &str| format!("the {part} of a record on {topic}");
+            found.extend(self.bytes(&place("key"), &record.key));
+            found.extend(self.bytes(&place("value"), &record.value.unwrap_or_default()));
+            for (name, value) in &record.headers {
+                found.extend(self.bytes(&place("header"), name.as_bytes()));
+                found.extend(self.bytes(&place("header"), value));
             }
         }
         (found, count)
     }
 }
 
-/// Every committed record of a topic.
-pub fn everything(log: &dyn Log, topic: Topic) -> Vec<Incoming> {
-    let mut reader = log.reader(&[topic], &Start::Beginning).unwrap();
-    let mut open: BTreeSet<u32> = (0..log.partitions(topic).unwrap()).collect();
+/// Every committed record of some topics.
+pub fn everything(log: &dyn Log, topics: &[Topic]) -> Vec<Incoming> {
+    let mut reader = log.reader(topics, &Start::Beginning).unwrap();
+    let all = |topic: &Topic| {
+        let (topic, count) = (*topic, log.partitions(*topic).unwrap());
+        (0..count).map(move |number| (topic, number))
+    };
+    let mut open: BTreeSet<(Topic, u32)> = topics.iter().flat_map(all).collect();
     let mut records = Vec::new();
     let patience = Instant::now() + Duration::from_secs(30);
     while !open.is_empty() {
-        assert!(Instant::now() < patience, "{topic} has no end");
+        assert!(Instant::now() < patience, "no end of {open:?}");
         let read = reader.poll(5_000, Duration::from_millis(100)).unwrap();
         records.extend(read.records);
         for (at, _) in read.ended {
-            open.remove(&at.partition);
+            open.remove(&(at.topic, at.partition));
         }
     }
     records
