@@ -23,10 +23,12 @@ use rig::{Events, Rig};
 use runtime::log::Outgoing;
 use schemas::headers::Headers;
 use schemas::ids::MessageId;
-use schemas::records::{DeadLetter, MessageStatus, Reason, Status};
+use schemas::codec::Codec;
+use schemas::records::{DeadLetter, MessageStatus, Reason, Sealed, Status, TransitKeyRecord};
 use schemas::topics::{Channel, Lane, Topic};
 
 const MESSAGES: u64 = 50;
+use sealing::TransitKeys;
 const MINUTE: Duration = Duration::from_secs(60);
 /// The longest time to live here, and a while in which nothing more may happen.
 const LONG: Duration = Duration::from_secs(50 * 60);
@@ -186,6 +188,34 @@ fn an_undecodable_record_is_dead_lettered_and_its_neighbours_pass() {
 
 #[test]
 fn a_directory_that_is_not_ready_holds_everything_back() {
+#[test]
+fn an_unknown_transit_key_is_waited_for_and_a_destroyed_one_ends_the_message() {
+    let mut rig = Rig::new(15);
+    let (known, other) = (rig.keys.transit.read().clone(), rig.transit());
+    let mut of_other = TransitKeys::default();
+    rig.apply(&mut of_other, &other);
+    *rig.keys.transit.write() = of_other;
+    let message = rig.message(0, PEOPLE[1], 20 * MINUTE);
+    let id = message.headers.message_id.expect("ours");
+    // The keys that this process has read so far, and the message's is none of them.
+    *rig.keys.transit.write() = known.clone();
+    rig.write(vec![message]);
+    rig.run_for(2 * MINUTE);
+    let seen: Vec<_> = rig.events()[&id].iter().map(|it| it.status).collect();
+    assert_eq!(seen, [Status::Accepted]);
+    assert!(rig.faults_of("vault", Reason::KeyUnknown) > 0);
+    let mut destroyed = known;
+    let ends = other.into_iter().map(|key| TransitKeyRecord { wrapped: Sealed::default(), ..key });
+    rig.apply(&mut destroyed, &ends.collect::<Vec<_>>());
+    *rig.keys.transit.write() = destroyed;
+    rig.run_for(4 * MINUTE);
+    assert_eq!(final_of(&rig.events()[&id]), (Status::Failed, Reason::KeyMissing));
+    let letters = rig.read(Topic::DeadLetter);
+    let letter = letters[0].value.as_deref().expect("a letter");
+    let letter: DeadLetter = Codec::default().decode(letter).expect("a letter");
+    assert_eq!((letters.len(), letter.cause.as_str()), (1, Reason::KeyMissing.name()));
+}
+
     let mut rig = Rig::new(13);
     rig.projecting = false;
     a_crowd(&mut rig);

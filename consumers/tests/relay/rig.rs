@@ -24,7 +24,9 @@ use schemas::codec::Codec;
 use schemas::content::{Content, Notice};
 use schemas::headers::Headers;
 use schemas::ids::{MessageId, ServiceId};
-use schemas::records::{MessageAccepted, MessageStatus, Sealed, SealedContent};
+use schemas::records::{
+    MessageAccepted, MessageStatus, Reason, Sealed, SealedContent, TransitKeyRecord,
+};
 use schemas::topics::{Channel, DelayClass, Lane, Topic};
 use sealing::{
     KeySchedule, KeySchedules, KeyUse, Keyring, MessageKey, Part, SeededEntropy, TransitKeys,
@@ -219,6 +221,21 @@ impl Rig {
         events
     }
 
+    /// Transit keys as another process would publish them now.
+    pub fn transit(&self) -> Vec<TransitKeyRecord> {
+        let (entropy, masters) = (self.keys.entropy.as_ref(), self.keys.keyring.masters());
+        TransitKeys::default().due_records(entropy, masters, START, &schedules()).expect("made")
+    }
+
+    pub fn apply(&self, ring: &mut TransitKeys, keys: &[TransitKeyRecord]) {
+        keys.iter().for_each(|key| ring.apply(self.keys.keyring.masters(), key).expect("ours"));
+    }
+
+    /// Records of a stage that were held back for this.
+    pub fn faults_of(&self, stage: &str, why: Reason) -> u64 {
+        self.metrics.faults.with_label_values(&[stage, "live", why.name()]).get()
+    }
+
     /// Commits that went back, over all stages.
     pub fn rewinds(&self) -> u64 {
         let stages = ["consent", "vault", "delay", "apns", "fcm", "email"];
@@ -251,13 +268,16 @@ fn notice() -> Vec<u8> {
     serde_json::to_vec(&Notice { organisation, service, subject }).expect("plain data")
 }
 
+fn schedules() -> KeySchedules {
+    let daily = KeySchedule::daily(Duration::from_secs(86_400));
+    KeySchedules { wire: daily, dead_letter: daily, batch_rows: daily }
+}
+
 fn keys(seed: u64) -> Keys {
     let entropy = Arc::new(SeededEntropy::new(seed));
     let keyring = Arc::new(Keyring::generate(entropy.as_ref(), START));
-    let daily = KeySchedule::daily(Duration::from_secs(86_400));
-    let schedules = KeySchedules { wire: daily, dead_letter: daily, batch_rows: daily };
     let mut transit = TransitKeys::default();
-    let due = transit.due_records(entropy.as_ref(), keyring.masters(), START, &schedules);
+    let due = transit.due_records(entropy.as_ref(), keyring.masters(), START, &schedules());
     for record in due.expect("keys can be made") {
         transit.apply(keyring.masters(), &record).expect("its own record");
     }

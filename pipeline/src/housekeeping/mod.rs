@@ -3,10 +3,11 @@
 //!
 //! Promise: what an erasure leaves on this installation's disks opens no payload after
 //! [`erasure_bound`]. On Kafka the brokers remove and compact by their topics' policies; what is left to
-//! do here is the object store.
+//! do here is the object store, and to wake partitions at rest.
 
 mod days;
 mod metrics;
+mod nudge;
 mod pace;
 pub mod rekeying;
 
@@ -54,10 +55,12 @@ pub enum Task {
     Compact,
     /// Object store: days that are over.
     Days,
+    /// Kafka: partitions of keys that nobody has written to.
+    Nudge,
 }
 
 impl Task {
-    const ALL: [Self; 4] = [Self::Sweep, Self::Keys, Self::Compact, Self::Days];
+    const ALL: [Self; 5] = [Self::Sweep, Self::Keys, Self::Compact, Self::Days, Self::Nudge];
 
     fn name(self) -> &'static str {
         match self {
@@ -65,6 +68,7 @@ impl Task {
             Self::Keys => "keys",
             Self::Compact => "compact",
             Self::Days => "days",
+            Self::Nudge => "nudge",
         }
     }
 }
@@ -154,6 +158,7 @@ impl Housekeeping {
         } else {
             let spread = Duration::from_millis(self.world.random() % SPREAD_MS);
             self.next.insert(Task::Days, now.plus(spread));
+            self.next.insert(Task::Nudge, now.plus(spread));
         }
         Ok(())
     }
@@ -186,6 +191,7 @@ impl Housekeeping {
         match task {
             Task::Sweep | Task::Keys | Task::Compact => self.embedded.is_some(),
             Task::Days => self.objects.is_some(),
+            Task::Nudge => self.embedded.is_none(),
         }
     }
 
@@ -201,7 +207,10 @@ impl Housekeeping {
             (Task::Keys, Some(_), _) => self.tend_keys(),
             (Task::Compact, Some(log), _) => self.compact(log),
             (Task::Days, _, Some(objects)) => self.end_days(objects, runtime),
-            (Task::Sweep | Task::Keys | Task::Compact, None, _) | (Task::Days, _, None) => Ok(()),
+            (Task::Nudge, None, _) => self.nudge(),
+            (Task::Sweep | Task::Keys | Task::Compact, None, _)
+            | (Task::Days, _, None)
+            | (Task::Nudge, Some(_), _) => Ok(()),
         }
     }
 

@@ -10,6 +10,10 @@ const fn days(n: u64) -> Duration {
     Duration::from_secs(n * 86_400)
 }
 
+/// A segment that is an hour old closes with the next record; the brokers compact what is older than
+/// twelve hours. Two such records within that time, whenever the segment began.
+const NUDGE: Duration = Duration::from_secs(3 * 3_600);
+
 /// How often each task is done, and how long a day of the object store outlives itself.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
@@ -25,6 +29,7 @@ impl Pace {
             Task::Sweep => self.sweep,
             Task::Keys | Task::Compact => self.compact,
             Task::Days => self.days,
+            Task::Nudge => NUDGE.min(self.compact),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What goes with its time.
 
+use consumers::directory::{Change, Part};
 use consumers::vault::VaultStore as _;
 use runtime::embedded::{Call, Fault};
 use schemas::ids::{Generation, MessageId, Pseudonym};
@@ -143,5 +144,28 @@ fn a_process_without_a_log_of_its_own_sweeps_and_compacts_nothing() {
     assert!(first < Duration::from_millis(super::super::SPREAD_MS));
     house.clock.advance(HOUR);
     house.turn();
-    assert_eq!(house.house.next.keys().collect::<Vec<_>>(), [&Task::Days]);
+    assert_eq!(house.house.next.keys().collect::<Vec<_>>(), [&Task::Days, &Task::Nudge]);
+}
+
+#[test]
+fn a_partition_of_keys_at_rest_gets_a_record_that_says_nothing() {
+    let mut house = House::new();
+    house.house.embedded = None;
+    house.turn();
+    for topic in [Topic::CitizenKey, Topic::TransitKey] {
+        let records = house.read(topic);
+        let partitions: BTreeSet<_> = records.iter().map(|it| it.position.at.partition).collect();
+        assert_eq!((partitions.len(), records.len()), (3, 3), "{topic}");
+        assert!(records.iter().all(|record| record.value.is_none()));
+        if topic == Topic::CitizenKey {
+            let read = |record| Change::read(record, &Codec::default());
+            assert!(
+                records.iter().map(read).all(|it| matches!(it, Change::Remove(_, Part::Key(_))))
+            );
+        }
+    }
+    // The same ones again: the brokers keep one of each at most.
+    house.clock.advance(3 * HOUR);
+    house.turn();
+    assert_eq!(house.read(Topic::CitizenKey).len(), 3);
 }
