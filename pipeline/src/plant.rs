@@ -147,6 +147,13 @@ impl Plant {
         self.site.edges.settled(self.site.settings.worker.grace()).await;
     }
 
+    /// Returns when a thread has ended although nobody asked it to.
+    pub async fn broken(&self) {
+        while self.is_whole() {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+
     /// Whether every thread still runs; a worker that met something broken has ended.
     #[must_use]
     pub fn is_whole(&self) -> bool {
@@ -346,32 +353,60 @@ fn spawn<S: Stage>(
 ) -> anyhow::Result<JoinHandle<()>> {
     let site = Arc::clone(site);
     let seat = name.seat(lane, site.settings.worker.ordinal);
+    let stage = Arc::new(stage);
     let work = move || {
-        let stop = Arc::clone(&site.stop);
-        let member = match join(&site, &seat, &stop) {
-            Ok(Some(member)) => member,
-            Ok(None) => return,
-            Err(error) => {
-                tracing::error!(group = seat.group, %error, "cannot take the seat; worker ends");
-                return;
+        while let Some(member) = seated(&site, &seat) {
+            let mut worker = Worker::new(
+                Arc::clone(&stage),
+                lane.name(),
+                member,
+                site.world.clone(),
+                limits.clone(),
+                seal(&site.keys, &site.world),
+                site.metrics.clone(),
+            );
+            let grace = site.settings.worker.grace();
+            match worker.run(&|| site.stop.load(Ordering::Relaxed), grace) {
+                Ok(()) => return,
+                Err(LogError::Fenced) => barred(&site, &seat),
+                Err(error @ (LogError::Unavailable(_) | LogError::Broken(_))) => {
+                    tracing::error!(group = seat.group, %error, "worker ends; restart the process");
+                    return;
+                }
             }
-        };
-        let mut worker = Worker::new(
-            Arc::new(stage),
-            lane.name(),
-            member,
-            site.world.clone(),
-            limits,
-            seal(&site.keys, &site.world),
-            site.metrics.clone(),
-        );
-        let grace = site.settings.worker.grace();
-        if let Err(error) = worker.run(&|| stop.load(Ordering::Relaxed), grace) {
-            tracing::error!(group = seat.group, %error, "worker ends; restart the process");
         }
     };
     let title = format!("{}.{}", name.name(), lane.name());
     Ok(std::thread::Builder::new().name(title).spawn(work)?)
+}
+
+/// Between losing a seat and taking it again: two processes that were given one ordinal by mistake
+/// change places this slowly.
+const BARRED: Duration = Duration::from_secs(5);
+
+/// A coordinator that comes back may answer a member's older question last, and so bar the member from
+/// its own seat: nobody else sits there, and leaving it would stop the stage.
+fn barred(site: &Site, seat: &runtime::log::Seat) {
+    tracing::error!(
+        group = seat.group,
+        ordinal = seat.ordinal,
+        "barred from the seat, taking it again; see whether two processes have one worker.ordinal"
+    );
+    let until = std::time::Instant::now() + BARRED;
+    while std::time::Instant::now() < until && !site.stop.load(Ordering::Relaxed) {
+        std::thread::park_timeout(Duration::from_millis(100));
+    }
+}
+
+/// The seat, once the log gives it; none when the process ends or the log cannot go on.
+fn seated(site: &Site, seat: &runtime::log::Seat) -> Option<Box<dyn runtime::log::Member>> {
+    match join(site, seat, &site.stop) {
+        Ok(member) => member,
+        Err(error) => {
+            tracing::error!(group = seat.group, %error, "cannot take the seat; worker ends");
+            None
+        }
+    }
 }
 
 /// Takes a seat; a log that does not answer yet is waited for.
@@ -387,7 +422,8 @@ fn join(
                 tracing::warn!(group = seat.group, why, "log unavailable, waiting for the seat");
                 std::thread::park_timeout(Duration::from_millis(500));
             }
-            Err(error @ (LogError::Fenced | LogError::Broken(_))) => return Err(error),
+            Err(LogError::Fenced) => barred(site, seat),
+            Err(error @ LogError::Broken(_)) => return Err(error),
         }
     }
     Ok(None)

@@ -196,9 +196,14 @@ fn serve(settings: Settings, stages: Vec<String>) -> anyhow::Result<()> {
     executor()?.block_on(async {
         let plant = plant::start(settings, &stages).await?;
         tracing::info!(addresses = ?plant.addresses, "running; SIGTERM or Ctrl-C drains");
-        stopped().await?;
+        let whole = tokio::select! {
+            result = stopped() => result.map(|()| true)?,
+            () = plant.broken() => false,
+        };
         tracing::info!("draining");
         plant.shutdown().await;
+        // Half a process looks alive to whoever asks it; one that has ended is started again.
+        anyhow::ensure!(whole, "a worker or a view has ended, the log says why: start again");
         Ok(())
     })
 }
