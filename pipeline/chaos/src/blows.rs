@@ -28,7 +28,7 @@ pub enum Blow {
     Freeze(String, Duration),
     /// SIGTERM, and a start.
     Restart(String),
-    /// A third instance comes, the first two go, and come back.
+    /// A third instance comes, the first two go for longer than a session, and come back.
     Scale(&'static str, Duration),
     KillBroker(usize, Duration),
     FreezeBroker(usize, Duration),
@@ -69,7 +69,9 @@ pub fn draw(rng: &mut StdRng, brokers: usize) -> (Duration, Blow) {
         24..38 => Blow::Freeze(member(rng), longer_than_a_session(rng)),
         38..42 => Blow::Freeze(doors(rng), longer_than_a_session(rng)),
         42..46 => Blow::Restart(member(rng)),
-        46..50 => Blow::Scale(STAGES[rng.random_range(0..STAGES.len())], seconds(rng, 5.0, 12.0)),
+        46..50 => {
+            Blow::Scale(STAGES[rng.random_range(0..STAGES.len())], longer_than_a_session(rng))
+        }
         50..58 if brokers > 0 => {
             Blow::KillBroker(rng.random_range(0..brokers), seconds(rng, 1.0, 8.0))
         }
@@ -126,8 +128,10 @@ impl Victims<'_> {
             // A broker that dies may take the answer to a commit with it; whoever sent sends again.
             Blow::KillBroker(..) | Blow::FreezeBroker(..) => (Channel::ALL.to_vec(), false, false),
             Blow::KillRedis(_) | Blow::FreezeRedis(_) => (Vec::new(), false, true),
+            // Partitions change hands; what was sent and not yet committed is sent by the next owner.
+            Blow::Scale(stage, _) => (sends_of(stage), false, false),
+            // Who drains and comes back keeps its partitions and has committed all that it sent.
             Blow::Restart(_)
-            | Blow::Scale(..)
             | Blow::Flush
             | Blow::Down(..)
             | Blow::Answers(..)
@@ -145,17 +149,20 @@ impl Victims<'_> {
             Blow::Kill(member, away) => {
                 self.staffetta.part(member)?.process.kill()?;
                 tokio::time::sleep(*away).await;
-                self.back(member).await
+                self.back(member).await?;
+                self.settled().await
             }
             Blow::Freeze(member, time) => {
                 let process = &mut self.staffetta.part(member)?.process;
                 process.freeze()?;
                 tokio::time::sleep(*time).await;
-                process.thaw()
+                process.thaw()?;
+                self.settled().await
             }
             Blow::Restart(member) => {
                 self.staffetta.part(member)?.process.end(DRAIN).await?;
-                self.back(member).await
+                self.back(member).await?;
+                self.settled().await
             }
             Blow::Scale(stage, time) => self.scale(stage, *time).await,
             Blow::KillBroker(number, away) => {
@@ -238,7 +245,7 @@ impl Victims<'_> {
     }
 
     /// The fault is over when the groups have found together again, twice in a row.
-    async fn settled(&self) -> Result<()> {
+    pub async fn settled(&self) -> Result<()> {
         let end = tokio::time::Instant::now() + SETTLED;
         let mut in_a_row = 0;
         while in_a_row < 2 {
@@ -276,7 +283,10 @@ impl Victims<'_> {
         for ordinal in 0..2 {
             self.back(&format!("{stage}-{ordinal}")).await?;
         }
-        self.staffetta.part(&third)?.process.end(DRAIN).await
+        self.staffetta.part(&third)?.process.end(DRAIN).await?;
+        // A member with a name of its own is missed only when its session has ended.
+        tokio::time::sleep(SESSION).await;
+        self.settled().await
     }
 
     /// A file stands where the folder was, so nothing can be written or read in it.

@@ -200,6 +200,8 @@ impl Campaign {
         identity: &Identity,
         mut victims: Victims<'_>,
     ) -> Result<(Evidence, u64)> {
+        // Who joins while others send takes partitions over: that is a fault for later.
+        victims.settled().await?;
         let (load, seen) = self.sending(victims.staffetta);
         let url = victims.staffetta.citizen_api.clone().context("nobody serves citizens")?;
         let sending = sender::send(load, Arc::clone(sample));
