@@ -12,6 +12,8 @@ mod rig;
 mod seeded;
 #[path = "relay/silence.rs"]
 mod silence;
+#[path = "relay/starts.rs"]
+mod starts;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;

@@ -1,6 +1,7 @@
 //! What every record carries beside its value: enough that an undecodable one still ends with a status.
 
 use crate::ids::{MessageId, ServiceId, Timestamp};
+use crate::topics::Channel;
 
 /// Raw headers as the log keeps them, in order.
 pub type RawHeaders = Vec<(String, Vec<u8>)>;
@@ -29,6 +30,9 @@ pub struct Headers {
     pub return_to: Option<String>,
     /// Why a record waits or was set aside: a word of `Reason`, never a provider's text.
     pub cause: Option<String>,
+    /// Edges that were down when the record left, and until when as far as was known: the next stage
+    /// need not be of the process that knows, and must not hand the record back. `apns=<ms>,fcm=<ms>`.
+    pub down: Vec<(Channel, Timestamp)>,
 }
 
 impl Headers {
@@ -53,6 +57,7 @@ impl Headers {
         put("not_before", self.not_before.map(|at| at.0.to_string()));
         put("return_to", self.return_to.clone());
         put("cause", self.cause.clone());
+        put("down", (!self.down.is_empty()).then(|| written(&self.down)));
         raw
     }
 
@@ -78,8 +83,24 @@ impl Headers {
             not_before: moment("not_before"),
             return_to: text("return_to").map(str::to_owned),
             cause: text("cause").map(str::to_owned),
+            down: text("down").map(read).unwrap_or_default(),
         }
     }
+}
+
+fn written(down: &[(Channel, Timestamp)]) -> String {
+    let each = down.iter().map(|(channel, until)| format!("{}={}", channel.name(), until.0));
+    each.collect::<Vec<_>>().join(",")
+}
+
+/// One moment for each channel at most; what is not understood is dropped.
+fn read(text: &str) -> Vec<(Channel, Timestamp)> {
+    let until = |channel: Channel| {
+        let mut words = text.split(',').filter_map(|word| word.split_once('='));
+        let (_, until) = words.find(|(name, _)| *name == channel.name())?;
+        Some((channel, Timestamp(until.parse().ok()?)))
+    };
+    Channel::ALL.into_iter().filter_map(until).collect()
 }
 
 #[cfg(test)]
@@ -101,14 +122,17 @@ mod tests {
             not_before: Some(Timestamp(5)),
             return_to: Some("d".into()),
             cause: Some("e".into()),
+            down: vec![(Channel::Apns, Timestamp(6)), (Channel::Email, Timestamp(7))],
         };
         assert_eq!(Headers::from_raw(&headers.to_raw()), headers);
-        assert_eq!(headers.to_raw().len(), 12);
+        assert_eq!(headers.to_raw().len(), 13);
     }
 
     #[test]
     fn a_header_that_does_not_parse_counts_as_absent() {
         let raw = vec![("attempt".to_owned(), b"many".to_vec())];
         assert_eq!(Headers::from_raw(&raw), Headers::default());
+        let raw = vec![("down".to_owned(), b"apns,fcm=soon,post=1,email=7,email=8".to_vec())];
+        assert_eq!(Headers::from_raw(&raw).down, [(Channel::Email, Timestamp(7))]);
     }
 }

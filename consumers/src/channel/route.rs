@@ -31,14 +31,16 @@ pub struct Routed<'a> {
 /// A fault where nobody may guess about the citizen.
 pub fn route(mut routed: Routed<'_>, world: &World) -> Result<Outcome, Fault> {
     let now = world.now();
-    let facts = Facts { consent: routed.consent, down: routed.down };
+    let facts = Facts { consent: routed.consent, down: routed.down, here: routed.here };
+    let down = routed.down.iter().filter(|(_, until)| *until > now).copied().collect();
+    let headers = Headers { down, ..routed.headers.clone() };
     match next_step(&routed.story, &facts, now) {
         Step::Hold => {
             let retry_at = now.plus(std::time::Duration::from_secs(1));
             Err(Fault { why: Reason::Held, retry_at })
         }
         Step::Send(channel) => {
-            let record = attempt_record(&routed.story, channel, routed.headers, world);
+            let record = attempt_record(&routed.story, channel, &headers, world);
             routed.also.push(record);
             Ok(Outcome::Forward(routed.also))
         }
@@ -54,7 +56,7 @@ pub fn route(mut routed: Routed<'_>, world: &World) -> Result<Outcome, Fault> {
                 say(&mut routed, Status::Waiting, why, now, world);
             }
             let until = wake_at(&routed.story, until, why, &dice(world));
-            let record = attempt_record(&routed.story, channel, routed.headers, world);
+            let record = attempt_record(&routed.story, channel, &headers, world);
             Ok(Outcome::Postpone { record, until, why, also: routed.also })
         }
         Step::Finish { status, reason } => {
@@ -97,6 +99,7 @@ pub fn attempt_record(
             next_sequence: Some(story.next_sequence),
             accepted_at: Some(story.accepted_at),
             attempt: Some(story.tries),
+            down: headers.down.clone(),
             ..Headers::default()
         },
     }

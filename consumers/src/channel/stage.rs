@@ -13,8 +13,10 @@ use runtime::metrics::Metrics;
 use runtime::stage::{Fault, Outcome, Received, Stage};
 use runtime::world::World;
 use schemas::codec::{Codec, DecodeError};
+use schemas::headers::Headers;
 use schemas::ids::Timestamp;
 use schemas::records::{OutcomeKind, Reason, Status, Story};
+use schemas::topics::Channel;
 
 use super::edges::Edges;
 use super::events::Events;
@@ -108,7 +110,7 @@ impl ChannelStage {
         let mut telling = Telling::of(&received.value, &received.headers, rest, world);
         self.settle(&mut telling, hints, &ground, world);
         let channel = self.port.channel();
-        if self.step(&telling.story, &ground.consent, world) != Step::Send(channel) {
+        if self.step(&telling, &ground.consent, world) != Step::Send(channel) {
             return self.go_on(telling, &ground.consent, None, world);
         }
         self.send_all(telling, ground, world).await
@@ -138,7 +140,7 @@ impl ChannelStage {
         } else {
             ground
         };
-        if self.step(&telling.story, &ground.consent, world) != Step::Send(channel) {
+        if self.step(&telling, &ground.consent, world) != Step::Send(channel) {
             return self.go_on(telling, &ground.consent, None, world);
         }
         let (story, now) = (&telling.story, world.now());
@@ -165,9 +167,31 @@ impl ChannelStage {
         ground.read_at.plus(self.settings.consent_max_age)
     }
 
-    fn step(&self, story: &Story, consent: &Consent, world: &World) -> Step {
-        let now = world.now();
-        next_step(story, &Facts { consent, down: &self.edges.down(now) }, now)
+    fn step(&self, telling: &Telling<'_>, consent: &Consent, world: &World) -> Step {
+        let down = self.down(telling.headers, None, world);
+        let facts = Facts { consent, down: &down, here: self.port.channel() };
+        next_step(&telling.story, &facts, world.now())
+    }
+
+    /// Which edges are down: what this process knows, what the record's last stage knew, for its edge
+    /// may live in another process, and what this send has learnt of its own.
+    fn down(
+        &self,
+        headers: &Headers,
+        learnt: Option<Timestamp>,
+        world: &World,
+    ) -> Vec<(Channel, Timestamp)> {
+        let (here, now) = (self.port.channel(), world.now());
+        let mut down = self.edges.down(now);
+        // Of its own edge nobody knows more than the stage itself.
+        let told = headers.down.iter().filter(|(channel, until)| *channel != here && *until > now);
+        for (channel, until) in told.copied().chain(learnt.map(|until| (here, until))) {
+            match down.iter_mut().find(|(known, _)| *known == channel) {
+                Some((_, known)) => *known = until.max(*known),
+                None => down.push((channel, until)),
+            }
+        }
+        down
     }
 
     async fn look_up(&self, story: &Story, world: &World) -> Result<Ground, Fault> {
@@ -257,13 +281,9 @@ impl ChannelStage {
         world: &World,
     ) -> Result<Outcome, Fault> {
         let here = self.port.channel();
-        let mut known = self.edges.down(world.now());
-        if let Some(until) = down {
-            known.retain(|(channel, _)| *channel != here);
-            known.push((here, until));
-        }
+        let down = self.down(telling.headers, down, world);
         let Telling { story, headers, also, .. } = telling;
-        route(Routed { story, headers, also, consent, down: &known, here }, world)
+        route(Routed { story, headers, also, consent, down: &down, here }, world)
     }
 
     /// The answers that were left for the silent sends of a batch.

@@ -7,6 +7,7 @@
 )]
 
 mod apns;
+mod bench;
 mod dkim;
 mod email;
 mod fcm;
@@ -15,3 +16,4 @@ mod postfix;
 mod rig;
 mod silence;
 mod validation;
+mod wave;

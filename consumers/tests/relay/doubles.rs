@@ -25,6 +25,10 @@ pub struct FakePort {
     pub always: Mutex<Option<Answer>>,
     /// How long the answer about this message takes; those about others come soon then.
     pub takes: Mutex<Option<(MessageId, Duration)>>,
+    /// How long every answer takes.
+    pub all_take: Mutex<Option<Duration>>,
+    /// Why nothing starts, while told so.
+    pub starts_nothing: Mutex<Option<NotStarted>>,
     /// Every send, with the moment at which it started.
     pub sent: Mutex<Vec<(MessageId, String, Timestamp)>>,
     down: Mutex<Option<Timestamp>>,
@@ -32,14 +36,17 @@ pub struct FakePort {
 
 impl FakePort {
     pub fn new(channel: Channel, world: World) -> Self {
-        let (always, takes) = (Mutex::default(), Mutex::default());
-        let (sent, down) = (Mutex::default(), Mutex::default());
-        Self { channel, world, always, takes, sent, down }
+        let (always, takes, all_take) = Default::default();
+        let (starts_nothing, sent, down) = Default::default();
+        Self { channel, world, always, takes, all_take, starts_nothing, sent, down }
     }
 
     /// Most answers come soon; one in sixteen takes seconds.
     fn takes(&self, message: MessageId) -> Duration {
         let (told, random) = (*self.takes.lock(), self.world.random());
+        if let Some(takes) = *self.all_take.lock() {
+            return takes;
+        }
         match told {
             Some((told, takes)) if told == message => takes,
             None if random >> 60 == 0 => Duration::from_millis(random % 12_000),
@@ -77,6 +84,9 @@ impl Port for FakePort {
     async fn send(&self, letter: &Letter, start_by: Timestamp) -> Result<Answer, NotStarted> {
         let now = self.world.now();
         assert!(now <= start_by, "a send starts on facts that are young");
+        if let Some(why) = *self.starts_nothing.lock() {
+            return Err(why);
+        }
         self.sent.lock().push((letter.message_id, letter.installation.clone(), now));
         let takes = self.takes(letter.message_id);
         self.world.sleep_until(now.plus(takes.min(ANSWER_WITHIN))).await;

@@ -17,6 +17,9 @@ pub struct Facts<'a> {
     pub consent: &'a Consent,
     /// Edges known to be down, and until when.
     pub down: &'a [(Channel, Timestamp)],
+    /// The channel whose stage asks. Of two pushes that are alike its own comes first, or two stages
+    /// that know different things would hand a story to and fro.
+    pub here: Channel,
 }
 
 /// What is to be done.
@@ -192,15 +195,22 @@ impl View<'_> {
         self.up_at(channel) <= self.now
     }
 
+    /// The pushes, the asking stage's own first.
+    fn pushes(&self) -> impl Iterator<Item = Channel> + use<> {
+        let here = self.facts.here;
+        let own = PUSH.into_iter().filter(move |channel| *channel == here);
+        own.chain(PUSH.into_iter().filter(move |channel| *channel != here))
+    }
+
     fn untried_push(&self) -> Option<Channel> {
-        PUSH.into_iter().find(|&channel| {
+        self.pushes().find(|&channel| {
             self.is_up(channel)
                 && self.open(channel).any(|target| target.state == TargetState::Untried)
         })
     }
 
     fn due_push(&self) -> Option<Channel> {
-        PUSH.into_iter().find(|&channel| {
+        self.pushes().find(|&channel| {
             self.is_up(channel) && self.open(channel).any(|target| is_due(target, self.now))
         })
     }

@@ -111,7 +111,7 @@ fn check_with(
     now: i64,
     expected: Step,
 ) {
-    let step = next_step(story, &Facts { consent, down }, at(now));
+    let step = next_step(story, &Facts { consent, down, here: Apns }, at(now));
     assert_eq!(step, expected, "at {now} s");
 }
 
@@ -237,6 +237,19 @@ fn an_email_retry_is_waited_for() {
 #[test]
 fn the_earlier_of_two_push_retries_is_waited_for() {
     check(a_story().retry(Apns, 80).retry(Fcm, 40), UP, 20, wait(40, Reason::RetryLater));
+}
+
+#[test]
+fn of_pushes_alike_the_asking_stages_own_comes_first() {
+    let check = |story: Build, here, expected| {
+        let facts = Facts { consent: &all_allowed(&story.0), down: UP, here };
+        assert_eq!(next_step(&story.0, &facts, at(20)), Step::Send(expected), "{here:?}");
+    };
+    for (here, first) in [(Apns, Apns), (Fcm, Fcm), (Email, Apns)] {
+        check(a_story().untried(Apns).untried(Fcm), here, first);
+        check(a_story().retry(Apns, 10).retry(Fcm, 10), here, first);
+    }
+    check(a_story().untried(Apns).retry(Fcm, 10), Fcm, Apns);
 }
 
 // Answers that are still awaited.

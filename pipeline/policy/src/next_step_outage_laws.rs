@@ -14,7 +14,7 @@ fn through_an_outage(story: Story, back: i64, jitter: f64) -> (i64, Channel) {
     loop {
         let until = now.plus(Duration::from_secs(900));
         let down: &[_] = if now < at(back) { &[(Apns, until)] } else { UP };
-        match next_step(&story, &Facts { consent: &consent, down }, now) {
+        match next_step(&story, &Facts { consent: &consent, down, here: Apns }, now) {
             Step::Send(channel) => {
                 assert_eq!(story.tries, 0, "no try was burnt");
                 return (now.0 / 1_000, channel);
