@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
@@ -144,7 +144,7 @@ impl Going<'_> {
         scrape(&self.names, &self.world.operations()).await
     }
 
-    async fn settle(&self, before: &Stages, sent: &[Sent]) -> Result<Stages> {
+    async fn settle(&self, before: &Stages, sent: &[Sent]) -> Result<(Stages, Instant)> {
         let taken = sent.iter().filter(|one| matches!(one.answer, load::Answer::Taken(_)));
         settle(&self.names, &self.world.operations(), before, count(taken.count())).await
     }
@@ -178,13 +178,14 @@ impl Going<'_> {
         note(format_args!("{messages} messages at once"));
         let before = self.stages().await?;
         let watch = Watch::start(&self.names, &self.world.operations());
-        let reading = self.meter.read();
+        let (reading, started) = (self.meter.read(), Instant::now());
         let sent = self.send(messages, None).await?;
-        let after = self.settle(&before, &sent).await?;
+        let (after, ended) = self.settle(&before, &sent).await?;
         let spent = self.meter.since(&reading);
         let peaks = watch.stop().await?;
         spent.put(figures, "flood", messages);
-        figures.put("flood.rough_rate", count(messages) / spent.elapsed.as_secs_f64());
+        let took = ended.saturating_duration_since(started).as_secs_f64();
+        figures.put("flood.rough_rate", count(messages) / took.max(1e-3));
         Ok((sent, Some(find(&spent, &before, &after, &peaks))))
     }
 

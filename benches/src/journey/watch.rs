@@ -35,7 +35,7 @@ impl Watch {
             while !told.load(Ordering::Relaxed) {
                 for (name, stage) in scrape(&names, &operations).await.unwrap_or_default() {
                     let peak = peaks.entry(name).or_default();
-                    *peak = stage.waiting.max(*peak);
+                    *peak = peak.max(stage.behind + stage.in_hand);
                 }
                 tokio::time::sleep(STEP).await;
             }
@@ -55,7 +55,8 @@ impl Watch {
 }
 
 /// Waits until the channels have ended `wanted` records more than in `before`, as long as anything
-/// moves. What the books say later is the truth; this only ends the wait.
+/// moves, and nothing is in hand any more; gives when they had ended them. What the books say later is
+/// the truth; this only ends the wait.
 ///
 /// # Errors
 /// A process does not answer any more.
@@ -64,23 +65,19 @@ pub async fn settle(
     operations: &[SocketAddr],
     before: &Stages,
     wanted: f64,
-) -> Result<Stages> {
+) -> Result<(Stages, Instant)> {
     let target = at_the_end(before) + wanted;
-    let (mut last, mut since) = (0.0, Instant::now());
+    let (mut last, mut since) = (-1.0, Instant::now());
     loop {
         let stages = scrape(names, operations).await?;
         let done = at_the_end(&stages);
-        let waits: f64 = stages.values().map(|stage| stage.waiting).sum();
-        // Ended is not committed: what is still in hand is waited for as well.
-        if done >= target && waits < 1.0 {
-            return Ok(stages);
+        if done > last {
+            (last, since) = (done, Instant::now());
         }
-        let moved = done + waits / 1e9;
-        if (moved - last).abs() > f64::EPSILON {
-            (last, since) = (moved, Instant::now());
-        }
-        if since.elapsed() > SILENCE {
-            return Ok(stages);
+        // Ended is not committed.
+        let in_hand: f64 = stages.values().map(|stage| stage.in_hand).sum();
+        if (done >= target && in_hand < 1.0) || since.elapsed() > SILENCE {
+            return Ok((stages, since));
         }
         tokio::time::sleep(STEP / 5).await;
     }
