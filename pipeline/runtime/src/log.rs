@@ -4,10 +4,9 @@
 //! but [`Appender::append`] block the calling thread and belong on a thread of their own, never on an
 //! async executor.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use schemas::headers::{Headers, RawHeaders};
@@ -266,33 +265,10 @@ pub trait Log: Send + Sync {
     /// # Errors
     /// `Broken` where the topic is missing.
     fn partitions(&self, topic: Topic) -> Result<u32, LogError>;
-}
 
-/// The next offset of every partition of `topics`, behind all that has been decided by now.
-///
-/// # Errors
-/// See [`LogError`]; `Unavailable` where they are not told within `patience`.
-pub fn ends(
-    log: &dyn Log,
-    topics: &[Topic],
-    patience: Duration,
-) -> Result<BTreeMap<TopicPartition, u64>, LogError> {
-    let deadline = Instant::now() + patience;
-    let mut partitions = 0;
-    for topic in topics {
-        partitions += usize::try_from(log.partitions(*topic)?).unwrap_or(usize::MAX);
-    }
-    let mut reader = log.reader(topics, &Start::End)?;
-    let mut ends = BTreeMap::new();
-    while ends.len() < partitions {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(LogError::Unavailable("the ends of the topics were not told".into()));
-        }
-        // The first end that is told counts: it lies behind everything decided before the question.
-        for (at, end) in reader.poll(1_000, left)?.ended {
-            ends.entry(at).or_insert(end);
-        }
-    }
-    Ok(ends)
+    /// The next offset of a partition, behind everything that was appended by now, decided or not.
+    ///
+    /// # Errors
+    /// See [`LogError`].
+    fn end(&self, at: TopicPartition) -> Result<u64, LogError>;
 }

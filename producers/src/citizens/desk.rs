@@ -88,17 +88,17 @@ impl Desk {
 
     async fn turn(self: &Arc<Self>, citizen: Pseudonym) -> Result<Turn, Trouble> {
         let turn = Arc::clone(&self.turns[usize::from(citizen.0[15])]).lock_owned().await;
-        let tenure = self.tenure().await?;
-        let mut before = tenure.before(citizen);
+        let tenure = self.tenure(citizen).await?;
+        let mut before = tenure.before.clone();
         before.extend(self.unseen.lock().get(&citizen).into_iter().flatten());
         self.see(citizen, &before).await.map_err(|_| Trouble::NotReady)?;
         Ok(Turn { desk: Arc::clone(self), citizen, tenure, _turn: turn })
     }
 
-    async fn tenure(&self) -> Result<Arc<Tenure>, Trouble> {
+    async fn tenure(&self, citizen: Pseudonym) -> Result<Tenure, Trouble> {
         let deadline = self.world.now().plus(self.config.barrier);
         loop {
-            match self.pen.hold().await {
+            match self.pen.hold(citizen).await {
                 Ok(tenure) => return Ok(tenure),
                 Err(NotHeld::Rest { until }) if until <= deadline => {
                     self.world.sleep_until(until).await;
@@ -125,7 +125,7 @@ impl Desk {
 pub(super) struct Turn {
     desk: Arc<Desk>,
     citizen: Pseudonym,
-    tenure: Arc<Tenure>,
+    tenure: Tenure,
     _turn: OwnedMutexGuard<()>,
 }
 

@@ -1,16 +1,16 @@
 //! The pen: the one transactional writer of all citizens' records, in one process at a time.
 //!
-//! Whoever needs it takes it; the log fences whoever held it, who learns so at its next write. A taking
-//! ends with a look at where the topics end: once a view has come that far, it shows all that former
-//! holders wrote, and a decision on it is a decision on the present. So processes that serve the
-//! citizen API need to know nothing of each other.
+//! Whoever needs it takes it; the log fences whoever held it, who learns so at its next write. Behind a
+//! taking follows a look at where the topics end: once a view has come that far, it shows all that
+//! former holders wrote, and a decision on it is a decision on the present. So processes that serve
+//! the citizen API need to know nothing of each other.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use runtime::log::{AppendError, Log, LogError, Outgoing, Position, TopicPartition, Writer, ends};
+use runtime::log::{AppendError, Log, LogError, Outgoing, Position, TopicPartition, Writer};
 use runtime::world::World;
 use schemas::ids::{Pseudonym, Timestamp};
 use schemas::partitioner;
@@ -23,30 +23,12 @@ use super::metrics::CitizenMetrics;
 /// Requests that may wait for the pen; one more is told to come again.
 const QUEUE: usize = 1_024;
 
-/// How long the log may take to tell where its topics end.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// One holding of the pen: from its taking until somebody else takes it, or an outcome is unknown.
+/// One holding of the pen, as far as one citizen goes. It lasts until somebody else takes the pen, or an
+/// outcome is unknown.
 pub(super) struct Tenure {
     number: u64,
-    ends: BTreeMap<TopicPartition, u64>,
-}
-
-impl Tenure {
     /// The last places of this citizen's partitions that a former holder may have written to.
-    pub fn before(&self, citizen: Pseudonym) -> Vec<Position> {
-        let key = citizen.to_string();
-        let last = |topic: Topic| {
-            let first = TopicPartition { topic, partition: 0 };
-            let last = TopicPartition { topic, partition: u32::MAX };
-            let partitions = u32::try_from(self.ends.range(first..=last).count()).ok()?;
-            let partition = partitioner::partition(key.as_bytes(), partitions.max(1));
-            let at = TopicPartition { topic, partition };
-            let offset = self.ends.get(&at)?.checked_sub(1)?;
-            Some(Position { at, offset })
-        };
-        Topic::DIRECTORY.into_iter().filter_map(last).collect()
-    }
+    pub before: Vec<Position>,
 }
 
 /// Why the pen is not to be had.
@@ -74,7 +56,7 @@ struct Change {
 }
 
 enum Job {
-    Hold(oneshot::Sender<Result<Arc<Tenure>, NotHeld>>),
+    Hold(Pseudonym, oneshot::Sender<Result<Tenure, NotHeld>>),
     Write(Change),
 }
 
@@ -108,9 +90,9 @@ impl Pen {
     }
 
     /// The present tenure; takes the pen if this process does not hold it.
-    pub async fn hold(&self) -> Result<Arc<Tenure>, NotHeld> {
+    pub async fn hold(&self, citizen: Pseudonym) -> Result<Tenure, NotHeld> {
         let (done, held) = oneshot::channel();
-        self.0.try_send(Job::Hold(done)).map_err(|_| NotHeld::Unavailable)?;
+        self.0.try_send(Job::Hold(citizen, done)).map_err(|_| NotHeld::Unavailable)?;
         held.await.unwrap_or(Err(NotHeld::Unavailable))
     }
 
@@ -125,7 +107,9 @@ impl Pen {
 
 struct Held {
     writer: Box<dyn Writer>,
-    tenure: Arc<Tenure>,
+    number: u64,
+    /// Where partitions ended when they were first needed.
+    ends: HashMap<TopicPartition, u64>,
 }
 
 /// What holds the pen.
@@ -150,7 +134,7 @@ impl Hand {
         while let Some(job) = next.pop_front().or_else(|| queue.blocking_recv()) {
             match job {
                 // Nobody listens any more: the caller hung up.
-                Job::Hold(done) => drop(done.send(self.hold())),
+                Job::Hold(citizen, done) => drop(done.send(self.hold(citizen))),
                 Job::Write(first) => {
                     let mut changes = vec![first];
                     while changes.len() < self.group {
@@ -169,36 +153,38 @@ impl Hand {
         }
     }
 
-    fn hold(&mut self) -> Result<Arc<Tenure>, NotHeld> {
-        if let Some(held) = &self.held {
-            return Ok(Arc::clone(&held.tenure));
-        }
-        if self.world.now() < self.rests_until {
+    fn hold(&mut self, citizen: Pseudonym) -> Result<Tenure, NotHeld> {
+        if self.held.is_none() && self.world.now() < self.rests_until {
             return Err(NotHeld::Rest { until: self.rests_until });
         }
-        let held = self.take().map_err(|error| {
-            tracing::warn!(%error, "the pen for citizens' records cannot be taken");
+        self.tenure(citizen).map_err(|error| {
+            tracing::warn!(%error, "the pen for citizens' records is not to be had");
             NotHeld::Unavailable
-        })?;
-        let tenure = Arc::clone(&held.tenure);
-        self.held = Some(held);
-        Ok(tenure)
+        })
     }
 
-    /// First the name, then the look at the ends: nobody but us can move them any more.
+    fn tenure(&mut self, citizen: Pseudonym) -> Result<Tenure, LogError> {
+        let mut held = match self.held.take() {
+            Some(held) => held,
+            None => self.take()?,
+        };
+        let before = before(self.log.as_ref(), &mut held.ends, citizen);
+        let number = held.number;
+        self.held = Some(held);
+        Ok(Tenure { number, before: before? })
+    }
+
     fn take(&mut self) -> Result<Held, LogError> {
         let started = Instant::now();
         let writer = self.log.writer(&self.name)?;
-        let ends = ends(self.log.as_ref(), &Topic::DIRECTORY, PATIENCE)?;
         self.took = started.elapsed();
         self.takings += 1;
         self.metrics.pen_takings.inc();
-        let tenure = Arc::new(Tenure { number: self.takings, ends });
-        Ok(Held { writer, tenure })
+        Ok(Held { writer, number: self.takings, ends: HashMap::new() })
     }
 
     fn write(&mut self, changes: Vec<Change>) {
-        let present = self.held.as_ref().map(|held| held.tenure.number);
+        let present = self.held.as_ref().map(|held| held.number);
         let (changes, late): (Vec<_>, Vec<_>) =
             changes.into_iter().partition(|change| Some(change.tenure) == present);
         late.into_iter().for_each(|change| drop(change.done.send(Err(Unwritten::Over))));
@@ -220,14 +206,35 @@ impl Hand {
         answer(changes, written);
     }
 
-    /// Long enough for whoever took the pen to finish the taking, which lasts there about as long as
-    /// here, and to write; drawn, so that two do not take it from each other in step.
+    /// Long enough for whoever took the pen to decide and to write; drawn, so that two do not take it
+    /// from each other in step.
     fn rest(&mut self) {
-        let rest = self.rest.max(self.took * 2);
+        let rest = self.rest.max(self.took);
         #[expect(clippy::cast_precision_loss, reason = "jitter needs no more than 53 bits")]
         let drawn = rest.mul_f64(self.world.random() as f64 / u64::MAX as f64);
         self.rests_until = self.world.now().plus(rest + drawn);
     }
+}
+
+/// Where `citizen`'s partitions end. Asked after the taking, when nobody but us can write there what we
+/// decide on; each partition once, for what we write ourselves is waited for anyhow.
+fn before(
+    log: &dyn Log,
+    ends: &mut HashMap<TopicPartition, u64>,
+    citizen: Pseudonym,
+) -> Result<Vec<Position>, LogError> {
+    let key = citizen.to_string();
+    let mut before = Vec::with_capacity(Topic::DIRECTORY.len());
+    for topic in Topic::DIRECTORY {
+        let partition = partitioner::partition(key.as_bytes(), log.partitions(topic)?);
+        let at = TopicPartition { topic, partition };
+        let end = match ends.get(&at) {
+            Some(end) => *end,
+            None => *ends.entry(at).or_insert(log.end(at)?),
+        };
+        before.extend(end.checked_sub(1).map(|offset| Position { at, offset }));
+    }
+    Ok(before)
 }
 
 /// Tells everybody the places of their own records, or why there are none.

@@ -46,7 +46,7 @@ use self::member::EmbeddedMember;
 use self::reader::EmbeddedReader;
 use self::state::State;
 use self::store::{MemoryStore, Store};
-use crate::log::{Appender, Log, LogError, Member, Reader, Seat, Start, Writer};
+use crate::log::{Appender, Log, LogError, Member, Reader, Seat, Start, TopicPartition, Writer};
 use crate::world::World;
 
 /// How an embedded log is kept.
@@ -176,6 +176,12 @@ impl Log for EmbeddedLog {
 
     fn partitions(&self, topic: Topic) -> Result<u32, LogError> {
         Ok(self.0.core.state.lock().topic(topic)?.partitions())
+    }
+
+    fn end(&self, at: TopicPartition) -> Result<u64, LogError> {
+        let state = self.0.core.state.lock();
+        state.topic(at.topic)?;
+        Ok(state.bounds(at).end)
     }
 }
 

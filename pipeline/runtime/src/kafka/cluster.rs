@@ -23,13 +23,15 @@ pub(super) struct Cluster {
     pub(super) settings: KafkaSettings,
     pub(super) names: Names,
     counts: Mutex<HashMap<Topic, u32>>,
-    /// Asks for metadata; belongs to no group.
+    /// Asks for metadata and offsets; belongs to no group. The ends it is told are those of the
+    /// partitions, whatever of them is still undecided.
     questions: BaseConsumer<Plain>,
 }
 
 impl Cluster {
     pub(super) fn connect(settings: KafkaSettings) -> Result<Self, LogError> {
-        let client = settings.client();
+        let mut client = settings.client();
+        client.set("isolation.level", "read_uncommitted");
         let questions: BaseConsumer<Plain> =
             client.create_with_context(Plain).map_err(|error| errors::passing(&error))?;
         let names = Names::new(&settings.prefix);

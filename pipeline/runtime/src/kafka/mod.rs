@@ -37,7 +37,7 @@ use self::cluster::Cluster;
 use self::member::KafkaMember;
 use self::reader::KafkaReader;
 use self::writer::KafkaWriter;
-use crate::log::{Appender, Log, LogError, Member, Reader, Seat, Start, Writer};
+use crate::log::{Appender, Log, LogError, Member, Reader, Seat, Start, TopicPartition, Writer};
 
 /// A Kafka cluster, or a namespace of one.
 pub struct KafkaLog {
@@ -80,5 +80,9 @@ impl Log for KafkaLog {
 
     fn partitions(&self, topic: Topic) -> Result<u32, LogError> {
         self.cluster.partitions(topic)
+    }
+
+    fn end(&self, at: TopicPartition) -> Result<u64, LogError> {
+        Ok(self.cluster.watermarks(at)?.1)
     }
 }

@@ -248,6 +248,9 @@ pub(super) fn init<P: Producer<C>, C: rdkafka::producer::ProducerContext>(
     limit: Duration,
 ) -> Result<(), LogError> {
     let deadline = Instant::now() + limit;
+    // A client that asks for its coordinator before it has reached any broker asks again only half a
+    // second later: so it is waited for until it knows the cluster.
+    let _ = producer.client().fetch_cluster_id(limit);
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         match producer.init_transactions(left) {

@@ -1,11 +1,11 @@
 //! What is acknowledged is there; what is written together is there together.
 
-use runtime::log::{AppendError, ends};
+use runtime::log::{AppendError, TopicPartition};
 
 use crate::bed::Bed;
 use crate::hands::{
-    COMPACTED, EVENTS, INPUT, PARTITIONS, PATIENCE, append, prepare, read_all, record, sorted,
-    text, values_in,
+    COMPACTED, EVENTS, INPUT, PARTITIONS, append, prepare, read_all, record, sorted, text,
+    values_in,
 };
 
 pub fn an_acknowledged_append_is_found_where_it_was_said(bed: &dyn Bed) {
@@ -70,14 +70,17 @@ pub fn a_name_goes_to_and_fro_and_each_holder_sees_the_end_that_the_other_left(b
     for n in 0..4 {
         let mut holder = bed.log().writer("to and fro").unwrap();
         let term = holder.term();
-        let ends = ends(bed.log(), &[EVENTS], PATIENCE).unwrap();
+        let end = |partition| bed.log().end(TopicPartition { topic: EVENTS, partition }).unwrap();
+        let ends: Vec<_> = (0..PARTITIONS).map(end).collect();
         let before = read_all(bed, EVENTS);
         assert_eq!(before.len(), n, "all that was written before");
         for it in before {
-            assert!(it.position.offset < ends[&it.position.at], "the end lies behind it");
+            let end = ends[it.position.at.partition as usize];
+            assert!(it.position.offset < end, "the end lies behind it");
         }
         let said = holder.write(vec![record(EVENTS, "key", &n.to_string())]).unwrap();
-        assert!(said[0].offset >= ends[&said[0].at], "and before what is written next");
+        let end = ends[said[0].at.partition as usize];
+        assert!(said[0].offset >= end, "and before what is written next");
         assert_eq!(holder.term(), term);
     }
 }
