@@ -30,8 +30,9 @@ pub struct Send {
     pub channel: Channel,
     pub installation: String,
     pub address: String,
-    /// Absent: it never left us, the gate held it.
-    pub started: Option<Moment>,
+    pub started: Moment,
+    /// The request left us; else no connection was to be had.
+    pub left: bool,
     pub answered: Option<Answered>,
 }
 
@@ -42,8 +43,6 @@ pub struct Answered {
     pub kind: OutcomeKind,
     /// The provider asked not to be asked again before this has passed.
     pub wait: Option<Duration>,
-    /// The request left the process.
-    pub left: bool,
 }
 
 /// A citizen's choice, from its first write to the answer 200.
@@ -93,24 +92,25 @@ impl History {
         Self { universe, happened: Arc::default(), next: Arc::default(), told }
     }
 
-    fn moment(&self) -> Moment {
+    /// The present, different from every other.
+    #[must_use]
+    pub fn moment(&self) -> Moment {
         let mut next = self.next.lock();
         *next += 1;
         Moment { order: *next, at: self.universe.now() }
     }
 
     /// Files a send; gives its number.
-    pub fn send(&self, mut send: Send, left: bool) -> usize {
-        send.owner = self.universe.polled();
-        send.started = left.then(|| self.moment());
+    #[must_use]
+    pub fn send(&self, send: Send) -> usize {
         let mut happened = self.happened.lock();
         happened.sends.push(send);
         happened.sends.len() - 1
     }
 
-    pub fn answer(&self, send: usize, kind: OutcomeKind, wait: Option<Duration>, left: bool) {
+    pub fn answer(&self, send: usize, kind: OutcomeKind, wait: Option<Duration>) {
         let moment = self.moment();
-        self.happened.lock().sends[send].answered = Some(Answered { moment, kind, wait, left });
+        self.happened.lock().sends[send].answered = Some(Answered { moment, kind, wait });
     }
 
     /// A choice begins to be written; gives its number among the citizen's.

@@ -92,7 +92,7 @@ impl Sum {
     fn add(&mut self, verdict: Verdict) {
         self.worlds += 1;
         self.messages += verdict.messages as u64;
-        let sends = verdict.happened.sends.iter().filter(|send| send.started.is_some());
+        let sends = verdict.happened.sends.iter().filter(|send| send.left);
         self.sends += sends.count() as u64;
         for (what, count) in &verdict.happened.faults {
             *self.faults.entry(what).or_default() += count;

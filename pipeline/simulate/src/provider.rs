@@ -143,16 +143,17 @@ impl Double {
         Self { provider, gate, world: world.clone() }
     }
 
-    fn as_send(&self, letter: &Letter) -> Send {
+    fn as_send(&self, letter: &Letter, left: bool) -> Send {
         Send {
-            owner: 0,
+            owner: self.provider.universe.polled(),
             message: letter.message_id,
             citizen: letter.citizen,
             service: letter.service_id.to_string(),
             channel: self.provider.channel,
             installation: letter.installation.clone(),
             address: letter.address.clone(),
-            started: None,
+            started: self.provider.history.moment(),
+            left,
             answered: None,
         }
     }
@@ -160,10 +161,10 @@ impl Double {
     async fn ask(&self, letter: &Letter) -> Answer {
         let provider = &self.provider;
         let row = provider.row();
-        let nth = provider.history.send(self.as_send(letter), row.left);
+        let nth = provider.history.send(self.as_send(letter, row.left));
         let until = self.world.now().plus(provider.takes(row.said));
         self.world.sleep_until(until).await;
-        provider.history.answer(nth, row.kind, row.wait, row.left);
+        provider.history.answer(nth, row.kind, row.wait);
         named(tables::answer(row.said, self.world.now()), nth)
     }
 }

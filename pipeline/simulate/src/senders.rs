@@ -54,19 +54,20 @@ impl Senders {
         for wish in wishes {
             self.world.sleep_until(wish.at).await;
             let record = self.record(&wish);
-            self.append(&record).await;
-            if wish.twice {
+            self.append(&record, !wish.spoilt).await;
+            if wish.twice && !wish.spoilt {
                 self.history.fault("message appended twice");
                 self.world.sleep_until(self.world.now().plus(self.universe.millis(0, 9_000))).await;
-                self.append(&record).await;
+                self.append(&record, true).await;
             }
         }
     }
 
-    /// Until it is acknowledged, under one and the same id.
-    async fn append(&self, record: &Outgoing) {
+    /// Until it is acknowledged, under one and the same id. What nobody can read is appended once: of
+    /// copies of it nobody can tell that they are copies.
+    async fn append(&self, record: &Outgoing, may_fail: bool) {
         loop {
-            if self.universe.once_in(self.append_fault) {
+            if may_fail && self.universe.once_in(self.append_fault) {
                 let fault = match self.universe.draw(3) {
                     0 => Fault::RefuseBefore,
                     1 => Fault::AppliedButUnknown,

@@ -42,9 +42,7 @@ fn happened(happened: &Happened) -> Vec<(Timestamp, String)> {
     for (nth, send) in happened.sends.iter().enumerate() {
         let (who, channel) = (send.message, send.channel.name());
         let what = format!("{who} {channel} to {:?} by life {}", send.installation, send.owner);
-        if let Some(started) = send.started {
-            told.push((started.at, format!("send {nth} of {what}")));
-        }
+        told.push((send.started.at, format!("send {nth} of {what}")));
         if let Some(answered) = send.answered {
             let (kind, wait) = (answered.kind, answered.wait);
             told.push((answered.moment.at, format!("answer {nth} to {what}: {kind:?} {wait:?}")));

@@ -29,7 +29,7 @@ use crate::universe::{START, Universe};
 
 pub const PARTITIONS: u32 = 3;
 /// Rounds after which a world that still moves is taken for one that never ends.
-const MOST_ROUNDS: u64 = 200_000;
+const MOST_ROUNDS: u64 = 30_000;
 /// Everything is over by then: the longest time to live, the longest wait, and a while.
 const END: Duration = Duration::from_secs(3 * 3_600);
 

@@ -162,6 +162,9 @@ impl Crew {
         self.site.history.loss(place.owner, "frozen, its seat taken");
         let zombie = place.worker.take().map(|worker| (until, place.owner, worker));
         self.zombies.extend(zombie);
+        // Whoever takes the seat has edges of its own.
+        let (ordinal, machine) = (self.places[nth].ordinal, self.machine());
+        self.machines.insert(ordinal, machine);
         self.begin_again(nth)
     }
 
@@ -175,6 +178,8 @@ impl Crew {
             std::mem::take(&mut self.places).into_iter().partition(|it| it.ordinal == THIRD);
         self.places = staying;
         for mut place in leaving {
+            // Its session ends, and with it the seat of whoever died there.
+            self.unburied.retain(|(dead, _)| *dead != place.owner);
             // What cannot be finished at once comes again elsewhere.
             let _ = place.worker.as_mut().map(|worker| worker.leave());
             self.site.universe.cut_off(place.owner);

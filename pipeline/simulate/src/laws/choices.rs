@@ -9,8 +9,7 @@ use crate::stand::Stand;
 
 pub(super) fn judge(court: &mut Court, evidence: &Evidence) {
     for (nth, send) in evidence.happened.sends.iter().enumerate() {
-        let Some(started) = send.started else { continue };
-        let stands = stands_at(evidence, send.citizen, started);
+        let stands = stands_at(evidence, send.citizen, send.started);
         let told = || format!("send {nth} {send:?} against {stands:?}");
         let letting = stands.iter().any(|stand| lets(stand, send));
         court.holds("no send starts against a choice that is in force", letting, told);

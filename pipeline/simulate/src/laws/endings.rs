@@ -54,8 +54,8 @@ fn is_explained(evidence: &Evidence, message: &MessageAccepted, ended: &MessageS
             !stand.takes(service) || same.as_ref() != generation_of
         }),
         Status::Unnotified if ended.reason == Reason::ChainExhausted => {
-            let sends = evidence.happened.sends.iter();
-            sends.clone().any(|it| it.message == message.message_id && it.started.is_some())
+            let mut sends = evidence.happened.sends.iter().filter(|send| send.left);
+            sends.any(|send| send.message == message.message_id)
         }
         // Nobody to be reached: the model does not follow which devices died.
         Status::Unnotified => generation_of.is_some(),

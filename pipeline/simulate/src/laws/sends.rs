@@ -7,9 +7,8 @@ use schemas::ids::Timestamp;
 use schemas::records::{MessageDecision, OutcomeKind};
 use schemas::topics::Channel;
 
-use super::reports::{Reports, reports};
+use super::reports::{Reports, is_of, reports, send_id};
 use super::{Court, Evidence};
-use crate::choices::MAX_AGE;
 use crate::history::Send;
 
 /// Between the end of a send and the loss of its answer there is at most this.
@@ -59,7 +58,7 @@ fn each_is_told_as_it_was(court: &mut Court, evidence: &Evidence, reports: &Repo
 /// Whose answer is nowhere told must have been lost with a life, soon after.
 fn none_is_forgotten(court: &mut Court, evidence: &Evidence, reports: &Reports<'_>) {
     let sends = evidence.happened.sends.iter().enumerate();
-    let untold = sends.filter(|(nth, send)| send.started.is_some() && !reports.contains_key(nth));
+    let untold = sends.filter(|(nth, send)| send.left && !reports.contains_key(nth));
     for (nth, send) in untold {
         let excused = is_excused(evidence, send);
         court.holds("no send is forgotten outside a crash", excused, || format!("{nth} {send:?}"));
@@ -67,60 +66,57 @@ fn none_is_forgotten(court: &mut Court, evidence: &Evidence, reports: &Reports<'
 }
 
 fn is_excused(evidence: &Evidence, send: &Send) -> bool {
-    let Some(started) = send.started else { return true };
-    let until = send.answered.map_or(started, |answered| answered.moment).at.plus(TOLD_WITHIN);
+    let ended = send.answered.map_or(send.started, |answered| answered.moment);
+    let until = ended.at.plus(TOLD_WITHIN);
     let mut losses = evidence.happened.losses.iter().filter(|loss| loss.owner == send.owner);
-    losses.any(|loss| loss.moment > started && loss.moment.at <= until)
+    losses.any(|loss| loss.moment > send.started && loss.moment.at <= until)
 }
 
 fn none_comes_too_late(court: &mut Court, evidence: &Evidence) {
     for send in &evidence.happened.sends {
-        let (Some(started), Some(message)) = (send.started, evidence.accepted.get(&send.message))
-        else {
-            continue;
-        };
-        let in_time = started.at < message.expires_at;
+        let Some(message) = evidence.accepted.get(&send.message) else { continue };
+        let in_time = send.started.at < message.expires_at;
         court.holds("no send starts after the time to live", in_time, || {
             format!("{send:?}, which ended at {}", message.expires_at.0)
         });
     }
 }
 
-/// One decision for each send that is told of, none for one that never was; each on facts that were
-/// young when a send started.
+/// One decision for each send that is told of, on facts that were young when it started; none that
+/// stands for nothing, but what was handed over as silent before it could start.
 fn each_has_its_decision(court: &mut Court, evidence: &Evidence, reports: &Reports<'_>) {
     #[derive(Debug, Default)]
-    struct Books<'a> {
+    struct Book<'a> {
         begun: Vec<&'a Send>,
-        told: Vec<OutcomeKind>,
+        told: Vec<(&'a Send, OutcomeKind)>,
         decided: Vec<&'a MessageDecision>,
     }
-    let mut books: BTreeMap<String, Books<'_>> = BTreeMap::new();
+    let mut books: BTreeMap<String, Book<'_>> = BTreeMap::new();
     for (nth, send) in evidence.happened.sends.iter().enumerate() {
-        let id = format!("{}-{}", send.message, send.installation);
-        let book = books.entry(id).or_default();
+        let book = books.entry(send_id(send)).or_default();
         book.begun.push(send);
-        book.told.extend(reports.get(&nth).map(|report| report.kind));
+        book.told.extend(reports.get(&nth).map(|report| (send, report.kind)));
     }
     for decision in evidence.decisions.values().flatten() {
         books.entry(decision.send_id.clone()).or_default().decided.push(decision);
     }
-    for book in books.values_mut() {
-        let counts = (book.told.len()..=book.begun.len()).contains(&book.decided.len());
+    for book in books.values() {
         let said = || format!("{book:?}");
-        court.holds("behind each send told of stands one decision", counts, said);
-        let fresh = book.decided.iter().all(|decision| {
-            let at = decision.decided_at;
-            let starts = book.begun.iter().filter_map(|send| send.started).map(|it| it.at);
-            let unsent = book.begun.iter().any(|send| send.started.is_none());
-            unsent || starts.clone().any(|start| at <= start && start.since(at) <= MAX_AGE)
-        });
+        let is_young = |send: &Send| book.decided.iter().any(|decision| is_of(send, decision));
+        let fresh = book.told.iter().all(|(send, _)| is_young(send));
         court.holds("a send starts on facts younger than they may be old", fresh, said);
-        let mut left = book.told.clone();
-        let known = book.decided.iter().filter(|it| it.outcome != OutcomeKind::Indeterminate);
-        let agrees = known.clone().all(|decision| {
-            let found = left.iter().position(|kind| *kind == decision.outcome);
-            found.map(|nth| left.remove(nth)).is_some()
+        let never_began = book.decided.iter().filter(|decision| {
+            decision.outcome == OutcomeKind::Indeterminate
+                && !book.begun.iter().any(|send| is_of(send, decision))
+        });
+        let most = book.begun.len() + never_began.count();
+        let counts = (book.told.len()..=most).contains(&book.decided.len());
+        court.holds("behind each send told of stands one decision", counts, said);
+        let mut left: Vec<_> = book.told.iter().map(|(_, kind)| *kind).collect();
+        let mut known = book.decided.iter().map(|decision| decision.outcome);
+        let agrees = known.all(|outcome| {
+            let found = left.iter().position(|kind| *kind == outcome);
+            outcome == OutcomeKind::Indeterminate || found.map(|nth| left.remove(nth)).is_some()
         });
         court.holds("a decision says what the provider said", agrees, said);
     }
@@ -132,28 +128,31 @@ fn repeats_have_a_reason(
     reports: &Reports<'_>,
     sends: &[(usize, &Send)],
 ) {
-    let ended = evidence.final_of(sends[0].1.message).map(|event| event.sequence);
-    let mut closed: Option<usize> = None;
-    let mut not_before = Timestamp(i64::MIN);
+    // What starts before the answer to another is told repeats it: one of the two is told by nobody,
+    // which a law of its own must excuse.
+    let ended = evidence.final_of(sends[0].1.message).map(|event| event.at);
+    let mut closed: Option<Timestamp> = None;
+    let mut told_last: Option<(Timestamp, Timestamp)> = None;
     let (mut left, mut unknown) = (0, 0);
     for (nth, send) in sends {
         let told = || format!("send {nth} {send:?} among {sends:?}");
-        if let Some(started) = send.started {
-            let again = closed.is_some();
-            court.holds("an address that has answered for good is left alone", !again, told);
-            let early = started.at < not_before;
-            court.holds("a retry waits as long as the provider asked", !early, told);
-        }
-        let Some(report) = reports.get(nth) else { continue };
-        left += usize::from(report.left);
-        unknown += usize::from(report.left && report.kind == OutcomeKind::Indeterminate);
-        if is_closing(report.kind) {
-            closed = Some(*nth);
-        }
-        not_before = report.event.at.plus(report.wait.unwrap_or(LEAST_WAIT));
-        let late = ended.is_some_and(|ended| report.event.sequence > ended);
-        let first = left <= 1 && send.channel != Channel::Email;
+        let start = send.started.at;
+        let again = closed.is_some_and(|closed| closed < start);
+        court.holds("an address that has answered for good is left alone", !again, told);
+        let early = told_last.is_some_and(|(at, until)| at < start && start < until);
+        court.holds("a retry waits as long as the provider asked", !early, told);
+        let late = ended.is_some_and(|ended| ended < start);
+        let first = left == 0 && send.channel != Channel::Email;
         court.holds("after the end only untried devices are tried", !late || first, told);
+        let Some(report) = reports.get(nth) else { continue };
+        let burnt = report.left && report.kind != OutcomeKind::Misconfigured;
+        left += usize::from(burnt);
+        unknown += usize::from(burnt && report.kind == OutcomeKind::Indeterminate);
+        let at = report.event.at;
+        if is_closing(report.kind) {
+            closed = Some(at);
+        }
+        told_last = Some((at, at.plus(report.wait.unwrap_or(LEAST_WAIT))));
     }
     let (most, most_unknown) = match sends[0].1.channel {
         Channel::Apns | Channel::Fcm => (MOST_PUSHES, MOST_PUSHES),
