@@ -21,6 +21,7 @@ use schemas::records::{
 use schemas::topics::Topic;
 use sealing::{CitizenKey, Field, SeededEntropy, TransitKeys};
 
+use crate::dkim::SigningKeys;
 use crate::rig::{Rig, rig};
 
 const ME: Pseudonym = Pseudonym([5; 16]);
@@ -32,6 +33,7 @@ struct Desk {
     rig: Rig,
     view: Arc<EmbeddedDirectory>,
     stage: ValidationStage,
+    signing: SigningKeys,
     asked: MailboxValidation,
     profile: CitizenProfile,
     told: u64,
@@ -41,7 +43,8 @@ impl Desk {
     async fn new(address: &str) -> Self {
         let rig = rig(|_| {}).await;
         let validation_url = "https://app.staffetta.example/mailbox".to_owned();
-        let config = EmailConfig { validation_url, ..rig.email_config() };
+        let signing = SigningKeys::make();
+        let config = EmailConfig { validation_url, ..signing.in_config(rig.email_config()) };
         let entropy = Arc::new(SeededEntropy::new(2));
         let transit = Arc::new(RwLock::new(TransitKeys::default()));
         let keys = Keys { keyring: rig.keyring.clone(), transit, entropy: entropy.clone() };
@@ -65,7 +68,7 @@ impl Desk {
             tries: 0,
         };
         let profile = profile(asked.email.clone());
-        let mut desk = Self { rig, view, stage, asked, profile, told: 0 };
+        let mut desk = Self { rig, view, stage, signing, asked, profile, told: 0 };
         let wrapped = Sealed(wrapped.to_vec());
         let key = CitizenKeyRecord { citizen: ME, generation: FIRST, wrapped, created_at: now };
         // A key lies under its registration, a profile under its citizen alone.
@@ -148,6 +151,7 @@ async fn a_link_that_was_asked_for_arrives_and_claims_the_address_it_went_to() {
     let mails = desk.received();
     assert_eq!(mails.len(), 1);
     assert!(mails[0].contains("Content-Language: en"));
+    assert_eq!(desk.signing.verify(&mails[0]), Ok(()));
     let tokens = desk.rig.keyring.tokens();
     let claim = tokens.open_mailbox(&token(&mails[0]), desk.rig.world.now()).unwrap();
     assert_eq!((claim.citizen, claim.generation), (ME, FIRST));

@@ -85,10 +85,15 @@ impl Installation {
 
     /// Starts a process that belongs to the installation.
     pub fn start(&self, name: &str, arguments: &[&str]) -> Child {
+        self.start_with(name, arguments, &[])
+    }
+
+    fn start_with(&self, name: &str, arguments: &[&str], more: &[(&str, &str)]) -> Child {
         let file = |end| File::create(self.said().join(format!("{name}.{end}"))).unwrap();
         Command::new(BINARY)
             .args(arguments)
             .envs(self.variables.iter().map(|(key, value)| (key, value)))
+            .envs(more.iter().map(|(key, value)| (format!("STAFFETTA_{key}"), value)))
             .stdin(Stdio::null())
             .stdout(file("out"))
             .stderr(file("err"))
@@ -98,9 +103,14 @@ impl Installation {
 
     /// `run`, until all its doors answer and its views are ready.
     pub async fn run(&mut self) -> Doors {
-        let child = self.start("run", &["run"]);
+        self.run_as("run", &["run"], &[]).await
+    }
+
+    /// Another process, with settings of its own.
+    pub async fn run_as(&mut self, name: &str, arguments: &[&str], more: &[(&str, &str)]) -> Doors {
+        let child = self.start_with(name, arguments, more);
         self.children.push(child);
-        let log = self.said().join("run.err");
+        let log = self.said().join(format!("{name}.err"));
         let line = text_with(&log, "running; SIGTERM").await;
         let door = |name: &str| {
             let rest = line.split_once(&format!("{name}: Some(")).unwrap().1;
@@ -125,6 +135,13 @@ impl Installation {
         let mut run = self.children.pop().unwrap();
         kill(Pid::from_raw(i32::try_from(run.id()).unwrap()), Signal::SIGTERM).unwrap();
         assert!(run.wait().unwrap().success(), "a drained process ends well");
+    }
+
+    /// Ends what was started last without a word.
+    pub fn kill(&mut self) {
+        let mut run = self.children.pop().unwrap();
+        run.kill().unwrap();
+        run.wait().unwrap();
     }
 
     /// A bearer token as the identity provider makes it.

@@ -1,5 +1,7 @@
 //! The same on a real Kafka and a real Redis, whose addresses `cargo xtask test` passes on.
 
+mod pen;
+
 use std::path::PathBuf;
 
 use redis::cmd;
@@ -36,6 +38,19 @@ impl Parts {
         }
     }
 
+    async fn installation(&self) -> Installation {
+        Installation::prepare(&[
+            ("LOG__KIND", "kafka"),
+            ("LOG__BOOTSTRAP", &self.bootstrap),
+            ("LOG__PREFIX", &self.name),
+            ("LOG__REPLICATION", "1"),
+            ("DIRECTORY__KIND", "redis"),
+            ("DIRECTORY__REDIS_URL", &self.redis),
+            ("DIRECTORY__REDIS_PREFIX", &self.name),
+        ])
+        .await
+    }
+
     fn log(&self) -> KafkaLog {
         let settings = KafkaSettings::new(&self.bootstrap);
         let settings = KafkaSettings { prefix: self.name.clone(), replication: 1, ..settings };
@@ -70,16 +85,7 @@ impl Parts {
 #[tokio::test(flavor = "multi_thread")]
 async fn planted_canaries_are_found_nowhere() {
     let parts = Parts::here();
-    let mut installation = Installation::prepare(&[
-        ("LOG__KIND", "kafka"),
-        ("LOG__BOOTSTRAP", &parts.bootstrap),
-        ("LOG__PREFIX", &parts.name),
-        ("LOG__REPLICATION", "1"),
-        ("DIRECTORY__KIND", "redis"),
-        ("DIRECTORY__REDIS_URL", &parts.redis),
-        ("DIRECTORY__REDIS_PREFIX", &parts.name),
-    ])
-    .await;
+    let mut installation = parts.installation().await;
     let (secret, open) = lived_in(&mut installation).await;
     tokio::task::block_in_place(|| {
         none(&secret.folder(&parts.broker()).0);
