@@ -23,14 +23,14 @@ use people::PEOPLE;
 use policy::outcome::{Answer, AttemptOutcome};
 use rig::{Events, Rig};
 use runtime::log::Outgoing;
+use schemas::codec::Codec;
 use schemas::headers::Headers;
 use schemas::ids::MessageId;
-use schemas::codec::Codec;
 use schemas::records::{DeadLetter, MessageStatus, Reason, Sealed, Status, TransitKeyRecord};
 use schemas::topics::{Channel, Lane, Topic};
+use sealing::TransitKeys;
 
 const MESSAGES: u64 = 50;
-use sealing::TransitKeys;
 const MINUTE: Duration = Duration::from_secs(60);
 /// The longest time to live here, and a while in which nothing more may happen.
 const LONG: Duration = Duration::from_secs(50 * 60);
@@ -189,8 +189,6 @@ fn an_undecodable_record_is_dead_lettered_and_its_neighbours_pass() {
 }
 
 #[test]
-fn a_directory_that_is_not_ready_holds_everything_back() {
-#[test]
 fn an_unknown_transit_key_is_waited_for_and_a_destroyed_one_ends_the_message() {
     let mut rig = Rig::new(15);
     let (known, other) = (rig.keys.transit.read().clone(), rig.transit());
@@ -218,6 +216,8 @@ fn an_unknown_transit_key_is_waited_for_and_a_destroyed_one_ends_the_message() {
     assert_eq!((letters.len(), letter.cause.as_str()), (1, Reason::KeyMissing.name()));
 }
 
+#[test]
+fn a_directory_that_is_not_ready_holds_everything_back() {
     let mut rig = Rig::new(13);
     rig.projecting = false;
     a_crowd(&mut rig);

@@ -111,7 +111,10 @@ impl Views {
     ///
     /// # Errors
     /// Not within a minute.
-    #[cfg_attr(not(feature = "simulators"), allow(dead_code, reason = "the demo waits, nobody else"))]
+    #[cfg_attr(
+        not(feature = "simulators"),
+        allow(dead_code, reason = "the demo waits, nobody else")
+    )]
     pub async fn wait_applied(&self, last: &BTreeMap<TopicPartition, u64>) -> anyhow::Result<()> {
         let until = tokio::time::Instant::now() + Duration::from_secs(60);
         loop {

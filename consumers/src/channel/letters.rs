@@ -45,7 +45,8 @@ pub(super) fn letters(
     let record = found.key.as_ref().filter(|key| key.generation == generation);
     let citizen_key = keys.citizen(record.ok_or(Trouble::Fault(Reason::ViewNotReady))?)?;
     let mut letters = Vec::new();
-    let due = story.targets.iter().filter(|t| t.channel == channel && is_due(t, now));
+    let here = story.targets.iter().filter(|target| target.channel == channel);
+    let due = here.filter(|target| is_due(story, target, now));
     for target in due.filter(|target| permission.allows(channel, &target.installation)) {
         let Some(address) = address(&target.installation, channel, found, &citizen_key)? else {
             continue;

@@ -125,7 +125,7 @@ impl ChannelStage {
     ) -> Result<Outcome, Fault> {
         let (channel, now) = (self.port.channel(), world.now());
         let due = telling.story.targets.iter().filter(|it| it.channel == channel);
-        let due = due.filter(|it| is_due(it, now)).count();
+        let due = due.filter(|it| is_due(&telling.story, it, now)).count();
         let mut places = match self.sends.places(due, world).await {
             Ok(places) => places,
             Err(NoPlace::Busy) => return Err(self.again(Reason::NoPlace, world)),

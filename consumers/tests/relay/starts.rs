@@ -5,7 +5,7 @@ use std::time::Duration;
 use consumers::channel::NotStarted;
 use policy::outcome::{Answer, AttemptOutcome};
 use schemas::records::{OutcomeKind, Reason, Status};
-use schemas::topics::{Channel, Topic};
+use schemas::topics::{Channel, Lane, Topic};
 
 use super::{MINUTE, check_each_ended_once, final_of};
 use crate::people::{PEOPLE, Person};
@@ -77,6 +77,26 @@ fn what_a_breaker_holds_goes_another_way_at_once_and_burns_no_try() {
     let attempts: Vec<_> =
         rig.events().into_values().flatten().filter_map(|it| it.outcome).collect();
     assert!(attempts.iter().all(|outcome| *outcome == OutcomeKind::Accepted), "{attempts:?}");
+}
+
+#[test]
+fn an_outage_that_another_process_knows_of_sends_a_story_on_and_not_to_and_fro() {
+    let mut rig = kind(35);
+    // Each port knows only at the send: as seen from the other stages, none is down.
+    let until = START.plus(20 * MINUTE);
+    for channel in [Channel::Apns, Channel::Fcm] {
+        *rig.ports[&channel].starts_nothing.lock() = Some(NotStarted::Held { until });
+    }
+    let message = rig.message(0, TWO_PHONES, 60 * MINUTE);
+    rig.write(vec![message]);
+    rig.run_for(MINUTE);
+    let events = rig.events().into_values().next().expect("one message");
+    let ended = events.iter().find(|it| it.status.is_final()).expect("mailed");
+    assert_eq!((ended.status, ended.channel), (Status::Notified, Some(Channel::Email)));
+    for channel in [Channel::Apns, Channel::Fcm] {
+        let passed = rig.read(Topic::Attempt(channel, Lane::Live)).len();
+        assert!(passed <= 2, "{passed} times through {channel:?}");
+    }
 }
 
 #[test]

@@ -211,7 +211,7 @@ impl View<'_> {
 
     fn due_push(&self) -> Option<Channel> {
         self.pushes().find(|&channel| {
-            self.is_up(channel) && self.open(channel).any(|target| is_due(target, self.now))
+            self.is_up(channel) && self.open(channel).any(|target| is_due(self.story, target, self.now))
         })
     }
 
@@ -241,12 +241,13 @@ fn is_open(target: &StoryTarget) -> bool {
     }
 }
 
-/// Whether an address is to be served now: untried, or its retry is due.
+/// Whether an address is to be served now: untried, or its retry is due. After the end nothing is retried,
+/// not even beside an untried device of the same channel.
 #[must_use]
-pub fn is_due(target: &StoryTarget, now: Timestamp) -> bool {
+pub fn is_due(story: &Story, target: &StoryTarget, now: Timestamp) -> bool {
     match target.state {
         TargetState::Untried => true,
-        TargetState::Retry | TargetState::Pending => target.retry_at <= now,
+        TargetState::Retry | TargetState::Pending => !story.finished && target.retry_at <= now,
         TargetState::Closed => false,
     }
 }

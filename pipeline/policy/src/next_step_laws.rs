@@ -405,6 +405,13 @@ fn a_finished_story_retries_nothing_and_mails_nobody() {
 }
 
 #[test]
+fn a_finished_story_retries_no_device_beside_an_untried_one() {
+    let story = |finished| Story { finished, ..a_story().retry(Apns, 10).untried(Apns).0 };
+    let due = |story: Story| story.targets.iter().filter(|it| is_due(&story, it, at(20))).count();
+    assert_eq!((due(story(false)), due(story(true))), (2, 1));
+}
+
+#[test]
 fn a_finished_story_does_not_wait_for_an_edge_that_is_down() {
     check(a_story().closed(Apns).untried(Fcm).finished(), &[(Fcm, at(50))], 20, Step::End);
 }

@@ -53,3 +53,48 @@ pub fn lane_of(topic: Topic) -> Lane {
         | Topic::DeadResolution => Lane::Live,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use schemas::headers::Headers;
+    use schemas::topics::Channel;
+
+    use super::*;
+
+    fn filed(lane: Lane, wait: Duration, time_scale: f64) -> Outgoing {
+        let record = Outgoing {
+            topic: Topic::Attempt(Channel::Fcm, lane),
+            key: Vec::new(),
+            partition_by: Vec::new(),
+            value: None,
+            headers: Headers::default(),
+        };
+        let now = Timestamp(1_000);
+        file(record, now.plus(wait), Reason::RetryLater, now, time_scale)
+    }
+
+    #[test]
+    fn a_wait_is_filed_in_its_class_in_its_own_lane_and_finds_back() {
+        for lane in Lane::ALL {
+            for class in DelayClass::ALL {
+                let record = filed(lane, class.wait(), 1.0);
+                assert_eq!(record.topic, Topic::Delay(class, lane));
+                let back = record.headers.return_to.as_deref().and_then(Topic::named);
+                assert_eq!(back, Some(Topic::Attempt(Channel::Fcm, lane)));
+                assert_eq!(record.headers.not_before, Some(Timestamp(1_000).plus(class.wait())));
+                let fast = filed(lane, class.wait() / 60, 60.0);
+                assert_eq!(fast.topic, Topic::Delay(class, lane), "classes shrink with the scale");
+            }
+        }
+    }
+
+    #[test]
+    fn the_longest_class_that_fits_is_taken_and_the_shortest_for_less() {
+        let class = |secs| filed(Lane::Bulk, Duration::from_secs(secs), 1.0).topic;
+        assert_eq!(class(1), Topic::Delay(DelayClass::TenSeconds, Lane::Bulk));
+        assert_eq!(class(3_599), Topic::Delay(DelayClass::TenMinutes, Lane::Bulk));
+        assert_eq!(class(100_000), Topic::Delay(DelayClass::SixHours, Lane::Bulk));
+    }
+}

@@ -155,6 +155,8 @@ impl Housekeeping {
             let every = self.pace.compact;
             let next = last.filter(|_| !is_due(last, every, now)).map_or(now, |at| at.plus(every));
             self.next.insert(Task::Compact, next);
+            // Said again at each start, so that nobody mistakes a restart for a compaction, or for none.
+            last.into_iter().for_each(|at| self.metrics.done(Task::Compact, at));
         } else {
             let spread = Duration::from_millis(self.world.random() % SPREAD_MS);
             self.next.insert(Task::Days, now.plus(spread));
