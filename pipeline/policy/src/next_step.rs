@@ -211,7 +211,8 @@ impl View<'_> {
 
     fn due_push(&self) -> Option<Channel> {
         self.pushes().find(|&channel| {
-            self.is_up(channel) && self.open(channel).any(|target| is_due(self.story, target, self.now))
+            self.is_up(channel)
+                && self.open(channel).any(|target| is_due(self.story, target, self.now))
         })
     }
 
