@@ -197,7 +197,7 @@ impl Hand {
         let written = held.writer.write(records);
         // After any other end the pen is taken anew: what was not answered is decided by then, and what
         // others wrote meanwhile lies before the new ends.
-        if true || held.writer.term() == term {
+        if written.is_ok() && held.writer.term() == term {
             self.held = Some(held);
         }
         if written == Err(AppendError::Fenced) {
