@@ -107,8 +107,10 @@ impl ValidationStage {
         let now = world.now();
         let found = self.look_up(&asked, world).await?;
         let profile = found.citizen.profile.as_ref();
-        if let Due::Over(why) = due(&asked, profile, now) {
-            return Ok(Outcome::Done { why });
+        match due(&asked, profile, now) {
+            Due::Send => {}
+            Due::Look => return Err(self.wait(Reason::ViewNotReady, world)),
+            Due::Over(why) => return Ok(Outcome::Done { why }),
         }
         let letter = match self.letter(&asked, &found, now) {
             Ok(Some(letter)) => letter,

@@ -13,10 +13,16 @@ use crate::story::Dice;
 /// answers "later" to each of them this lasts for more than an hour.
 pub const MOST_TRIES: i32 = 12;
 
+/// The asking and the change of the profile are written together and read apart: for so long after the
+/// asking, a profile that is older than it may be one that the change has not reached yet.
+const BEHIND: Duration = Duration::from_secs(60);
+
 /// What is to be done about a validation that was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Due {
     Send,
+    /// The profile may be older than the asking: look again soon.
+    Look,
     /// Ends here.
     Over(Reason),
 }
@@ -30,14 +36,18 @@ pub enum Next {
 
 /// Whether the mail is still wanted, on today's profile.
 ///
-/// Precedence: registration ended > another address, or none > validated already > too late > send.
+/// Precedence: registration ended > another address, or none > validated already > too late > send. The
+/// first two hold of a profile that knows of the asking, or may no longer be expected to.
 #[must_use]
 pub fn due(asked: &MailboxValidation, profile: Option<&CitizenProfile>, now: Timestamp) -> Due {
+    let older = profile.is_none_or(|it| it.updated_at < asked.asked_at);
+    let may_be_behind = older && now < asked.asked_at.plus(BEHIND);
+    let over = |why| if may_be_behind { Due::Look } else { Due::Over(why) };
     let Some(profile) = profile.filter(|it| it.generation == asked.generation) else {
-        return Due::Over(Reason::Erased);
+        return over(Reason::Erased);
     };
     if profile.email.as_ref() != Some(&asked.email) {
-        return Due::Over(Reason::Superseded);
+        return over(Reason::Superseded);
     }
     if profile.email_validated {
         return Due::Over(Reason::Finished);

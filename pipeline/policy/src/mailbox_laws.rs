@@ -63,6 +63,26 @@ fn nobody_on_board_beats_everything() {
 }
 
 #[test]
+fn a_profile_older_than_the_asking_is_looked_at_again_for_a_minute() {
+    let asked_at = Timestamp(500_000);
+    let asked = MailboxValidation { asked_at, ..asked() };
+    let former = |updated_at| CitizenProfile { email: None, updated_at, ..waiting() };
+    let another = CitizenProfile { generation: Generation([2; 16]), ..former(Timestamp(0)) };
+    let check = |profile: Option<CitizenProfile>, now, expected| {
+        assert_eq!(due(&asked, profile.as_ref(), Timestamp(now)), expected);
+    };
+    for now in [500_000, 559_999] {
+        check(None, now, Due::Look);
+        check(Some(another.clone()), now, Due::Look);
+        check(Some(former(Timestamp(499_999))), now, Due::Look);
+        check(Some(former(asked_at)), now, Due::Over(Reason::Superseded));
+        check(Some(waiting()), now, Due::Send);
+    }
+    check(None, 560_000, Due::Over(Reason::Erased));
+    check(Some(former(Timestamp(499_999))), 560_000, Due::Over(Reason::Superseded));
+}
+
+#[test]
 fn another_address_beats_one_that_is_validated() {
     for email in [None, Some(Sealed(vec![9]))] {
         let profile = CitizenProfile { email, email_validated: true, ..waiting() };
