@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use consumers::keys::Keys;
 use producers::ingest::Registry;
-use runtime::log::{Incoming, Log, LogError, Outgoing, Reader, Start};
+use runtime::log::{Incoming, Log, LogError, Outgoing, Reader, Start, read_to_end};
 use runtime::world::World;
 use schemas::headers::Headers;
 use schemas::records::{ServiceRecord, TransitKeyRecord};
@@ -41,15 +41,7 @@ impl Follower {
     /// # Errors
     /// See [`LogError`].
     pub fn catch_up(&mut self, partitions: u32) -> Result<(), LogError> {
-        let mut ended = std::collections::BTreeSet::new();
-        while ended.len() < usize::try_from(partitions).unwrap_or(usize::MAX) {
-            let read = self.reader.poll(1_000, POLL)?;
-            for record in &read.records {
-                (self.apply)(record);
-            }
-            ended.extend(read.ended.into_iter().map(|(at, _)| at));
-        }
-        Ok(())
+        read_to_end(self.reader.as_mut(), partitions, |record| (self.apply)(&record))
     }
 
     /// Goes on until `stop`.

@@ -32,15 +32,13 @@ pub struct Routed<'a> {
 pub fn route(mut routed: Routed<'_>, world: &World) -> Result<Outcome, Fault> {
     let now = world.now();
     let facts = Facts { consent: routed.consent, down: routed.down, here: routed.here };
-    let down = routed.down.iter().filter(|(_, until)| *until > now).copied().collect();
-    let headers = Headers { down, ..routed.headers.clone() };
     match next_step(&routed.story, &facts, now) {
         Step::Hold => {
             let retry_at = now.plus(std::time::Duration::from_secs(1));
             Err(Fault { why: Reason::Held, retry_at })
         }
         Step::Send(channel) => {
-            let record = attempt_record(&routed.story, channel, &headers, world);
+            let record = next_record(&routed, channel, now, world);
             routed.also.push(record);
             Ok(Outcome::Forward(routed.also))
         }
@@ -56,7 +54,7 @@ pub fn route(mut routed: Routed<'_>, world: &World) -> Result<Outcome, Fault> {
                 say(&mut routed, Status::Waiting, why, now, world);
             }
             let until = wake_at(&routed.story, until, why, &dice(world));
-            let record = attempt_record(&routed.story, channel, &headers, world);
+            let record = next_record(&routed, channel, now, world);
             Ok(Outcome::Postpone { record, until, why, also: routed.also })
         }
         Step::Finish { status, reason } => {
@@ -73,6 +71,14 @@ fn say(routed: &mut Routed<'_>, status: Status, why: Reason, now: Timestamp, wor
     events.say(status, why, now);
     routed.story.next_sequence = events.next_sequence;
     routed.also.append(&mut events.records);
+}
+
+/// The story's next record, with what is known to be down.
+fn next_record(routed: &Routed<'_>, channel: Channel, now: Timestamp, world: &World) -> Outgoing {
+    let mut record = attempt_record(&routed.story, channel, routed.headers, world);
+    let down = routed.down.iter().filter(|(_, until)| *until > now);
+    record.headers.down = down.copied().collect();
+    record
 }
 
 /// A story on its way to a channel's stage.
@@ -99,7 +105,6 @@ pub fn attempt_record(
             next_sequence: Some(story.next_sequence),
             accepted_at: Some(story.accepted_at),
             attempt: Some(story.tries),
-            down: headers.down.clone(),
             ..Headers::default()
         },
     }

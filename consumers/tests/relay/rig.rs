@@ -15,7 +15,7 @@ use futures::FutureExt;
 use parking_lot::RwLock;
 use runtime::dead::SealBytes;
 use runtime::embedded::EmbeddedLog;
-use runtime::log::{Incoming, Log, LogError, Outgoing, Seat, Start};
+use runtime::log::{Incoming, Log, LogError, Outgoing, Seat, Start, read_to_end};
 use runtime::metrics::Metrics;
 use runtime::stage::Stage;
 use runtime::worker::{Limits, Step, Worker};
@@ -200,12 +200,8 @@ impl Rig {
     pub fn read(&self, topic: Topic) -> Vec<Incoming> {
         let mut reader = self.log.reader(&[topic], &Start::Beginning).expect("a reader");
         let mut records = Vec::new();
-        let mut ended = std::collections::BTreeSet::new();
-        while ended.len() < PARTITIONS as usize {
-            let read = reader.poll(10_000, Duration::ZERO).expect("the log holds");
-            records.extend(read.records);
-            ended.extend(read.ended.into_iter().map(|(at, _)| at));
-        }
+        let taken = read_to_end(reader.as_mut(), PARTITIONS, |record| records.push(record));
+        taken.expect("the log holds");
         records.sort_by_key(|record| record.position);
         records
     }

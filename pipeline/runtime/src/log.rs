@@ -4,6 +4,7 @@
 //! but [`Appender::append`] block the calling thread and belong on a thread of their own, never on an
 //! async executor.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -173,6 +174,26 @@ pub trait Reader: Send {
     /// # Errors
     /// See [`LogError`].
     fn poll(&mut self, max: usize, wait: Duration) -> Result<Read, LogError>;
+}
+
+/// Gives every record to `visit`, in the order read, until each of `partitions` partitions has told its
+/// end once. All of them where `reader` reads whole topics.
+///
+/// # Errors
+/// See [`LogError`].
+pub fn read_to_end(
+    reader: &mut dyn Reader,
+    partitions: u32,
+    mut visit: impl FnMut(Incoming),
+) -> Result<(), LogError> {
+    let partitions = usize::try_from(partitions).unwrap_or(usize::MAX);
+    let mut ended = BTreeSet::new();
+    while ended.len() < partitions {
+        let read = reader.poll(1_000, Duration::from_millis(200))?;
+        read.records.into_iter().for_each(&mut visit);
+        ended.extend(read.ended.into_iter().map(|(at, _)| at));
+    }
+    Ok(())
 }
 
 /// Where a reader starts.

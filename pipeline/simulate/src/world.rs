@@ -10,7 +10,7 @@ use consumers::view::{Pace, Projection, Projector, Stepped};
 use futures::FutureExt;
 use parking_lot::Mutex;
 use runtime::embedded::EmbeddedLog;
-use runtime::log::{Incoming, Log, LogError, Start};
+use runtime::log::{Incoming, Log, LogError, Start, read_to_end};
 use runtime::metrics::Metrics;
 use schemas::ids::Timestamp;
 use schemas::topics::{Channel, Topic};
@@ -322,12 +322,7 @@ impl Outside<'_> {
 pub fn read_all(log: &EmbeddedLog, topic: Topic) -> Result<Vec<Incoming>, LogError> {
     let mut reader = log.reader(&[topic], &Start::Beginning)?;
     let mut records = Vec::new();
-    let mut ended = std::collections::BTreeSet::new();
-    while ended.len() < PARTITIONS as usize {
-        let read = reader.poll(10_000, Duration::ZERO)?;
-        records.extend(read.records);
-        ended.extend(read.ended.into_iter().map(|(at, _)| at));
-    }
+    read_to_end(reader.as_mut(), PARTITIONS, |record| records.push(record))?;
     records.sort_by_key(|record| record.position);
     Ok(records)
 }

@@ -119,7 +119,8 @@ impl<'a> Desk<'a> {
 #[derive(Default)]
 pub struct Backgrounds {
     standings: BTreeMap<MessageId, Standing>,
-    beginnings: BTreeMap<MessageId, dead::Original>,
+    /// With the topic that each lies in.
+    beginnings: BTreeMap<MessageId, (Topic, dead::Original)>,
 }
 
 /// Reads `message.status` once for all `letters`, and `message.accepted` if `verdict` begins anew.
@@ -150,11 +151,12 @@ pub fn standings(
             let Some(id) = Headers::from_raw(&record.headers).message_id else { return };
             if wanted.contains(&id) {
                 let original = dead::Original {
-                    key: record.key.clone(),
-                    value: record.value.clone().unwrap_or_default(),
-                    headers: record.headers.clone(),
+                    key: record.key,
+                    value: record.value.unwrap_or_default(),
+                    headers: record.headers,
                 };
-                found.beginnings.entry(id).or_insert(original);
+                let begun = (record.position.at.topic, original);
+                found.beginnings.entry(id).or_insert(begun);
             }
         })?;
     }
@@ -202,11 +204,9 @@ impl Backgrounds {
             }
             Verdict::Restart => {
                 let id = dead.message_id.ok_or(Refusal::NoBeginning)?;
-                let original = self.beginnings.get(&id).cloned().ok_or(Refusal::NoBeginning)?;
-                let value: schemas::records::MessageAccepted =
-                    codec.decode(&original.value).map_err(Refusal::Undecodable)?;
-                let topic = Topic::Accepted(value.lane).name();
-                again(topic, Some(id), original, None, standing, codec).map(Some)
+                let (topic, original) =
+                    self.beginnings.get(&id).cloned().ok_or(Refusal::NoBeginning)?;
+                again(topic.name(), Some(id), original, None, standing, codec).map(Some)
             }
         }
     }

@@ -1,11 +1,10 @@
 //! The letters that wait for an operator, read from the log.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
-use std::time::Duration;
 
-use runtime::log::{Incoming, Log, LogError, Start};
+use runtime::log::{Incoming, Log, LogError, Start, read_to_end};
 use schemas::codec::Codec;
 use schemas::headers::Headers;
 use schemas::ids::{ServiceId, Timestamp};
@@ -131,18 +130,11 @@ impl Letters {
 pub(super) fn to_the_end(
     log: &dyn Log,
     topics: &[Topic],
-    mut take: impl FnMut(&Incoming),
+    visit: impl FnMut(Incoming),
 ) -> Result<(), LogError> {
-    let mut wanted = 0;
+    let mut partitions: u32 = 0;
     for topic in topics {
-        wanted += usize::try_from(log.partitions(*topic)?).unwrap_or(usize::MAX);
+        partitions = partitions.saturating_add(log.partitions(*topic)?);
     }
-    let mut reader = log.reader(topics, &Start::Beginning)?;
-    let mut ended = BTreeSet::new();
-    while ended.len() < wanted {
-        let read = reader.poll(1_000, Duration::from_millis(200))?;
-        read.records.iter().for_each(&mut take);
-        ended.extend(read.ended.into_iter().map(|(at, _)| at));
-    }
-    Ok(())
+    read_to_end(log.reader(topics, &Start::Beginning)?.as_mut(), partitions, visit)
 }
