@@ -152,10 +152,17 @@ share.coordinator.state.topic.min.isr={in_sync}
     )
 }
 
+/// Sixteen bytes as Kafka spells an id. A first dash would be read as an option by the storage tool
+/// (`Uuid.randomUuid` draws again for that reason); a number's highest bit is enough to avoid it.
+fn cluster_id(mut drawn: [u8; 16]) -> String {
+    drawn[0] &= 0x7f;
+    URL_SAFE_NO_PAD.encode(drawn)
+}
+
 /// Writes every node's files and gives the nodes one cluster id; all at once, because each costs
 /// the start of a Java machine.
 pub fn format(nodes: &[Node], jars: &Path) -> Result<()> {
-    let cluster = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 16]>());
+    let cluster = cluster_id(rand::random());
     std::thread::scope(|scope| {
         let threads: Vec<_> = nodes
             .iter()
@@ -184,6 +191,13 @@ mod tests {
     fn setting<'a>(node: &'a Node, key: &str) -> &'a str {
         let found = node.settings.lines().find_map(|line| line.strip_prefix(key));
         found.and_then(|rest| rest.strip_prefix('=')).unwrap_or_else(|| panic!("no {key}"))
+    }
+
+    #[test]
+    fn no_cluster_id_begins_with_a_dash() {
+        for first in 0..=u8::MAX {
+            assert!(!cluster_id([first; 16]).starts_with('-'), "{first}");
+        }
     }
 
     #[test]
