@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::{bench, chaos, demo, deny, servers, test, tidy};
+use crate::{bench, chaos, demo, deny, helm, servers, test, tidy};
 
 /// What a developer of Staffetta can do.
 #[derive(Debug, Parser)]
@@ -25,6 +25,8 @@ pub enum Command {
     Tidy,
     /// Ask cargo-deny about licences, bans and sources; installs it below target/ if it is missing
     Deny,
+    /// Check the Helm chart, its alerts and its dashboards; builds helm, kubeconform and kube-score below target/
+    Helm,
     /// A real Apache Kafka on this machine
     #[command(subcommand)]
     Kafka(servers::Kafka),
@@ -47,6 +49,7 @@ impl Command {
             Self::Test(arguments) => test::run(&arguments),
             Self::Tidy => tidy::run(),
             Self::Deny => deny::run(),
+            Self::Helm => helm::run(),
             Self::Kafka(command) => command.run(),
             Self::Redis(command) => command.run(),
             Self::Postfix(command) => command.run(),

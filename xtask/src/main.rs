@@ -9,6 +9,7 @@ mod cli;
 mod console;
 mod demo;
 mod deny;
+mod helm;
 mod interrupt;
 mod packages;
 mod parts;

@@ -12,27 +12,43 @@ use crate::console::Waiting;
 use crate::packages::{self, Need};
 use crate::process;
 
-/// With the checksum of every file that may be installed.
-const PINNED: &str = include_str!("../readers/requirements.txt");
+/// What an environment holds: nothing but these, for nothing pinned here may bring in others.
+pub struct Pins {
+    name: &'static str,
+    file: &'static str,
+    /// With the checksum of every file that may be installed.
+    pinned: &'static str,
+}
 
-/// The interpreter of the environment, made on first use and whenever the pins have changed.
-pub fn python() -> Result<PathBuf> {
-    let sum = hex::encode(Sha256::digest(PINNED));
-    let folder = process::workspace().join("target").join(format!("readers-{}", &sum[..12]));
+/// For what reads topics, records and mails.
+pub const RECORDS: Pins = Pins {
+    name: "readers",
+    file: "requirements.txt",
+    pinned: include_str!("../readers/requirements.txt"),
+};
+
+/// For what reads the rendered chart.
+pub const CHARTS: Pins =
+    Pins { name: "charts", file: "charts.txt", pinned: include_str!("../readers/charts.txt") };
+
+/// The interpreter of an environment, made on first use and whenever the pins have changed.
+pub fn python(pins: &Pins) -> Result<PathBuf> {
+    let sum = hex::encode(Sha256::digest(pins.pinned));
+    let folder = process::workspace().join("target").join(format!("{}-{}", pins.name, &sum[..12]));
     let python = folder.join("bin/python");
     if !python.is_file() {
         packages::ensure(&[Need::Python])?;
-        make(&folder)?;
+        make(pins, &folder)?;
     }
     Ok(python)
 }
 
 /// Beside the right place and renamed when whole: a cut installation leaves nothing that looks made.
-fn make(folder: &Path) -> Result<()> {
+fn make(pins: &Pins, folder: &Path) -> Result<()> {
     let base = packages::python().context("python3 was here a moment ago")?;
     let partial = folder.with_extension(format!("partial-{}", std::process::id()));
     let waiting = Waiting::on("installing the readers in another language with pip");
-    let made = install(&base, &partial).and_then(|()| {
+    let made = install(&base, pins, &partial).and_then(|()| {
         fs::rename(&partial, folder).with_context(|| format!("cannot make {}", folder.display()))
     });
     let _ = fs::remove_dir_all(&partial);
@@ -40,14 +56,14 @@ fn make(folder: &Path) -> Result<()> {
     made
 }
 
-fn install(base: &Path, folder: &Path) -> Result<()> {
+fn install(base: &Path, pins: &Pins, folder: &Path) -> Result<()> {
     if let Some(above) = folder.parent() {
         fs::create_dir_all(above).with_context(|| format!("cannot make {}", above.display()))?;
     }
     process::output(Command::new(base).args(["-m", "venv", "--clear"]).arg(folder))?;
     let mut pip = Command::new(folder.join("bin/python"));
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
-    pip.args(["--require-hashes", "--requirement"]).arg(script("requirements.txt"));
+    pip.args(["--no-deps", "--require-hashes", "--requirement"]).arg(script(pins.file));
     process::output(&mut pip).map(drop).context("a package index must be reachable by pip")
 }
 
@@ -59,7 +75,7 @@ pub fn script(name: &str) -> PathBuf {
 
 /// Runs one in front; whether it found everything as it should be.
 pub fn agrees(name: &str, arguments: &[&str]) -> Result<bool> {
-    let mut command = Command::new(python()?);
+    let mut command = Command::new(python(&RECORDS)?);
     command.arg("-B").arg(script(name)).args(arguments);
     Ok(process::run_in_front(&mut command)?.success())
 }

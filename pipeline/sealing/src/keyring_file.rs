@@ -22,7 +22,10 @@ pub enum KeyringError {
     #[error("{0} exists already: a keyring is never overwritten; move it away or use it")]
     Exists(PathBuf),
     /// Its mode lets others than its owner in.
-    #[error("{path} may be read by others (mode {mode:03o}): run chmod 600 on it")]
+    #[error(
+        "{path} may be read by others (mode {mode:03o}): run chmod 600 on it, or, where root owns it \
+         and this process reads it by its group, chmod 440"
+    )]
     Exposed {
         /// The file.
         path: PathBuf,
@@ -56,6 +59,7 @@ pub enum KeyringError {
 /// Far more than ten thousand master keys.
 const MAX_FILE_LEN: u64 = 4 << 20;
 const OTHERS: u32 = 0o077;
+const ROOT: u32 = 0;
 
 impl Keyring {
     /// Writes a new keyring of mode 0600. The folder must exist.
@@ -208,14 +212,24 @@ fn read(path: &Path) -> Result<Document, KeyringError> {
         Err(error) => return Err(io_error(path, error)),
     };
     // Of the open file, not of the name: the name may change hands in between.
-    let mode = file.metadata().map_err(|error| io_error(path, error))?.mode() & 0o777;
-    if mode & OTHERS != 0 {
+    let about = file.metadata().map_err(|error| io_error(path, error))?;
+    let mode = about.mode() & 0o777;
+    if is_exposed(mode, about.uid(), nix::unistd::geteuid().as_raw()) {
         return Err(KeyringError::Exposed { path: path.to_owned(), mode });
     }
     let mut json = Zeroizing::new(Vec::with_capacity(4096));
     file.take(MAX_FILE_LEN).read_to_end(&mut json).map_err(|error| io_error(path, error))?;
     Document::from_json(&json)
         .map_err(|source| KeyringError::Malformed { path: path.to_owned(), source })
+}
+
+/// Whether somebody besides `owner` and the reader `me` (user ids) may get at it. What root holds for
+/// us is ours by its group alone: so Kubernetes hands a Secret to a process that is not root, with
+/// `fsGroup` and mode 0440. A group that may write is never believed.
+fn is_exposed(mode: u32, owner: u32, me: u32) -> bool {
+    let held_for_us = owner == ROOT && me != ROOT;
+    let others = if held_for_us { OTHERS & !0o040 } else { OTHERS };
+    mode & others != 0
 }
 
 fn sync_folder(path: &Path) -> Result<(), KeyringError> {
@@ -229,4 +243,29 @@ fn sync_folder(path: &Path) -> Result<(), KeyringError> {
 
 fn io_error(path: &Path, source: io::Error) -> KeyringError {
     KeyringError::Io { path: path.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_reads_only_what_root_holds_for_it() {
+        let (us, them) = (65_532, 1_000);
+        for (mode, owner, me, exposed) in [
+            (0o600, us, us, false),
+            (0o400, us, us, false),
+            (0o440, us, us, true),
+            (0o440, ROOT, us, false),
+            (0o640, ROOT, us, false),
+            (0o440, ROOT, ROOT, true),
+            (0o440, them, us, true),
+            (0o460, ROOT, us, true),
+            (0o450, ROOT, us, true),
+            (0o444, ROOT, us, true),
+            (0o442, ROOT, us, true),
+        ] {
+            assert_eq!(is_exposed(mode, owner, me), exposed, "{mode:03o} of {owner} read by {me}");
+        }
+    }
 }

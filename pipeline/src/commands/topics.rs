@@ -1,14 +1,16 @@
 //! `topics apply|list`.
 
 use clap::Subcommand;
+use runtime::kafka::policy;
 use runtime::world::World;
 use schemas::codec::Codec;
 use schemas::topics::{Kept, Topic};
+use serde_json::{Value, json};
 
 use super::{executor, print};
 use crate::config::{LogKind, Settings};
 use crate::logs;
-use crate::topology::seats;
+use crate::topology::{StageName, seats};
 
 #[derive(Debug, Subcommand)]
 pub enum Topics {
@@ -16,7 +18,12 @@ pub enum Topics {
     /// that is already right.
     Apply,
     /// Every topic with its key, partitioning and policy.
-    List,
+    List {
+        /// Settings in Kafka's words, and the groups that read: for whoever makes topics and rights by
+        /// other means. `min.insync.replicas` is left to them.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// Carries it out.
@@ -25,7 +32,8 @@ pub enum Topics {
 /// The log's.
 pub fn run(what: &Topics, settings: impl Fn() -> anyhow::Result<Settings>) -> anyhow::Result<()> {
     match what {
-        Topics::List => {
+        Topics::List { json: true } => print(&serde_json::to_string_pretty(&catalogue())?),
+        Topics::List { json: false } => {
             for topic in Topic::all() {
                 print(&row(topic));
             }
@@ -54,4 +62,34 @@ pub fn row(topic: Topic) -> String {
         Kept::Compacted => "compact".to_owned(),
     };
     format!("| `{topic}` | {} | {} | {kept} |", topic.key(), topic.partitioned_by())
+}
+
+/// Every topic and every group of stages, without prefix.
+#[must_use]
+pub fn catalogue() -> Value {
+    let topics = Topic::all().into_iter().map(|topic| {
+        let config = policy(topic.kept(), 1);
+        json!({ "name": topic.name(), "config": config })
+    });
+    let groups = StageName::all().into_iter().flat_map(|stage| {
+        stage.lanes().iter().map(move |lane| {
+            let seat = stage.seat(*lane, 0);
+            let reads: Vec<_> = seat.topics.iter().map(|topic| topic.name()).collect();
+            json!({ "group": seat.group, "stage": stage.word(), "reads": reads })
+        })
+    });
+    json!({ "topics": topics.collect::<Vec<_>>(), "groups": groups.collect::<Vec<_>>() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_chart_makes_the_topics_of_the_catalogue_and_scales_by_its_groups() {
+        let chart: Value =
+            serde_json::from_str(include_str!("../../../helm/files/catalogue.json")).unwrap();
+        let how = "staffetta topics list --json > helm/files/catalogue.json";
+        assert_eq!(chart, catalogue(), "the chart is behind the code: {how}");
+    }
 }

@@ -54,7 +54,8 @@ fn merge(base: &mut toml::Table, over: toml::Table, path: &str, faults: &mut Vec
     for (key, value) in over {
         let name = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
         match (base.get_mut(&key), value) {
-            (Some(toml::Value::Table(inner)), toml::Value::Table(value)) => {
+            // An empty table of the defaults takes any names: what stands in it is not ours to know.
+            (Some(toml::Value::Table(inner)), toml::Value::Table(value)) if !inner.is_empty() => {
                 merge(inner, value, &name, faults);
             }
             (Some(slot), value) => *slot = value,
@@ -94,6 +95,22 @@ mod tests {
     #[test]
     fn a_misspelt_key_is_named_with_the_fix() {
         check(&[("STAFFETTA_LOG__PARTITION", "3")], Err("no such key"));
+    }
+
+    #[test]
+    fn a_file_fills_the_tables_that_take_any_name_and_no_other() {
+        let bed = tempfile::tempdir().unwrap();
+        let file = bed.path().join("staffetta.toml");
+        let loaded = |text: &str| {
+            std::fs::write(&file, text).unwrap();
+            load(Some(&file), std::iter::empty())
+        };
+        let filled = "log.security.\"security.protocol\" = \"ssl\"\nregistry_ids.\"a-value\" = 7";
+        let settings = loaded(filled).unwrap();
+        assert_eq!(settings.log.security["security.protocol"], "ssl");
+        assert_eq!(settings.registry_ids["a-value"], 7);
+        let refused = loaded("log.\"security.protocol\" = \"ssl\"").unwrap_err().to_string();
+        assert!(refused.contains("log.security.protocol: no such key"), "{refused}");
     }
 
     #[test]

@@ -45,6 +45,8 @@ pub enum Step {
     Architecture,
     /// House rules that no lint knows
     Tidy,
+    /// The chart for Kubernetes, its alerts and its dashboards
+    Chart,
     /// Unit, property and integration tests, conformance on both logs
     Tests,
     /// The demo on the embedded log
@@ -66,6 +68,7 @@ impl Step {
             | Self::Licences
             | Self::Architecture
             | Self::Tidy
+            | Self::Chart
             | Self::Tests
             | Self::Demo
             | Self::BenchSmoke => false,
@@ -81,6 +84,7 @@ impl Step {
             Self::Licences => licences::check(),
             Self::Architecture => architecture::check(),
             Self::Tidy => steps::tidy(),
+            Self::Chart => steps::chart(),
             Self::Tests => steps::tests(quick),
             Self::Demo => steps::demo(steps::Servers::Embedded),
             Self::BenchSmoke => steps::bench_smoke(),

@@ -79,7 +79,7 @@ pub fn tests(quick: bool) -> Result<Tally> {
             }
             Err(error) => report("postfix", &error, &mut tally),
         }
-        match readers::python() {
+        match readers::python(&readers::RECORDS) {
             Ok(python) => {
                 cargo.env("STAFFETTA_TEST_PYTHON", python);
             }
@@ -101,6 +101,11 @@ pub fn tests(quick: bool) -> Result<Tally> {
 fn report(what: &str, error: &anyhow::Error, tally: &mut Tally) {
     say(format_args!("{what} could not be started: {error:#}"));
     tally.add(Tally::failed());
+}
+
+/// The chart, its alerts and its dashboards.
+pub fn chart() -> Result<Tally> {
+    crate::helm::quickly()
 }
 
 /// Zero only when no message was lost, doubled or unknown to the providers' books.

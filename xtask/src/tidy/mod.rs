@@ -1,6 +1,7 @@
 //! The house rules that no lint knows. Each rule is a function from the tree to its findings and
 //! has a test that shows it red on a planted sample.
 
+mod chart;
 mod documents;
 mod exceptions;
 mod hygiene;
@@ -21,7 +22,7 @@ pub use tree::{Finding, Tree};
 
 type Rule = (&'static str, fn(&Tree) -> Vec<Finding>);
 
-const RULES: [Rule; 16] = [
+const RULES: [Rule; 17] = [
     ("a_file_fits_its_limit", sizes::a_file_fits_its_limit),
     ("a_function_fits_its_limit", sizes::a_function_fits_its_limit),
     ("an_exception_is_still_needed", sizes::an_exception_is_still_needed),
@@ -33,6 +34,10 @@ const RULES: [Rule; 16] = [
     ("simulators_depend_on_nothing_of_ours", stages::simulators_depend_on_nothing_of_ours),
     ("a_path_in_a_document_exists", documents::a_path_in_a_document_exists),
     ("configuration_keys_equal_the_table", documents::configuration_keys_equal_the_table),
+    (
+        "the_charts_configuration_equals_the_defaults",
+        chart::the_charts_configuration_equals_the_defaults,
+    ),
     ("a_law_in_a_document_exists", laws::a_law_in_a_document_exists),
     ("no_registry_host_is_named", hygiene::no_registry_host_is_named),
     ("no_path_of_a_machine_is_named", hygiene::no_path_of_a_machine_is_named),

@@ -130,8 +130,9 @@ impl<'a> Admin<'a> {
     }
 }
 
-/// What the catalogue says of a topic, in Kafka's words.
-fn policy(kept: Kept, replication: u16) -> BTreeMap<&'static str, String> {
+/// What the catalogue says of a topic, in Kafka's words: its settings by name, times in milliseconds.
+#[must_use]
+pub fn policy(kept: Kept, replication: u16) -> BTreeMap<&'static str, String> {
     let mut policy = BTreeMap::from([("cleanup.policy", kept.cleanup_policy().to_owned())]);
     match kept {
         Kept::For(time) => {

@@ -30,6 +30,7 @@ use std::sync::Arc;
 
 use schemas::topics::Topic;
 
+pub use self::apply::policy;
 pub use self::settings::KafkaSettings;
 
 use self::appender::KafkaAppender;
