@@ -2,6 +2,7 @@
 
 pub mod apns;
 pub mod channel;
+pub mod claims;
 pub mod consent;
 pub mod delay;
 pub mod directory;

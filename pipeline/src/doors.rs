@@ -13,9 +13,8 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use producers::http::{ServeLimits, TlsFiles, serve, server_config};
-use producers::ingest::ports::Claims;
 use producers::ingest::{
-    Ingest, IngestMetrics, Limiter, RedisClaims, RedisDemands, Sealer, router, share_quotas,
+    Ingest, IngestMetrics, Limiter, RedisDemands, Sealer, router, share_quotas,
 };
 use prometheus::{Encoder, TextEncoder};
 use redis::aio::ConnectionManager;
@@ -29,7 +28,7 @@ use crate::citizens;
 use crate::config::DirectoryKind;
 use crate::plant::{Addresses, Site};
 use crate::ports::{
-    DirectoryProfiles, LogAccept, MemoryClaims, SentContents, StoredContents, ViewStatuses,
+    DirectoryProfiles, LogAccept, SentContents, StoredContents, ViewClaims, ViewStatuses,
 };
 
 /// Metrics, liveness and readiness.
@@ -107,7 +106,7 @@ pub async fn sender_api(
         statuses: Arc::new(ViewStatuses { view: site.views.status(), world: site.world.clone() }),
         contents: Arc::new(contents),
         profiles: Arc::new(DirectoryProfiles(site.views.directory())),
-        claims: claims(site).await?,
+        claims: Arc::new(ViewClaims(site.views.claims())),
     };
     share_rates(site, Arc::clone(&ingest_limiter), closed).await?;
     let door = &site.settings.sender_api;
@@ -115,20 +114,6 @@ pub async fn sender_api(
     let listener = bind("sender_api.listen", &door.listen).await?;
     addresses.sender_api = Some(listener.local_addr()?);
     Ok(open(listener, router(Arc::new(ingest)), tls, closed))
-}
-
-/// How long an `Idempotency-Key` is remembered.
-const CLAIMS_KEPT: Duration = Duration::from_secs(7 * 86_400);
-
-/// Claims that all instances share, where there is a Redis; this process's own otherwise.
-async fn claims(site: &Site) -> anyhow::Result<Arc<dyn Claims>> {
-    Ok(match redis(site).await? {
-        Some(connection) => {
-            let prefix = format!("{}:", site.settings.directory.redis_prefix);
-            Arc::new(RedisClaims::new(connection, prefix, CLAIMS_KEPT))
-        }
-        None => Arc::new(MemoryClaims::default()),
-    })
 }
 
 /// Settles each account's quota with the other instances, in the background, where there is a Redis.

@@ -269,7 +269,7 @@ fn workers(site: &Arc<Site>, wanted: &dyn Fn(&str) -> bool) -> anyhow::Result<Ve
             let directory = site.views.directory();
             let thread = match name {
                 StageName::Consent => {
-                    let stage = ConsentStage { directory, view_wait };
+                    let stage = ConsentStage { directory, claims: site.views.claims(), view_wait };
                     spawn(site, name, lane, site.settings.worker.limits(), stage)?
                 }
                 StageName::Vault => {

@@ -1,24 +1,24 @@
 //! The producers' ports, served by the consumers' views: the only place that knows both.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use consumers::claims::ClaimView;
 use consumers::directory::Directory;
 use consumers::keys::Keys;
 use consumers::status::{Entry, StatusView};
 use consumers::vault::{StoreError, VaultStore};
-use parking_lot::Mutex;
 use policy::admit::projection::Standing;
+use policy::claim::Claimed;
 use policy::consent::Citizen;
 use producers::ingest::ports::{
-    Accept, Appended, Claim, Claimed, Claims, Contents, Known, NotReady, Profiles, Statuses,
+    Accept, Appended, Claims, Contents, Known, NotReady, Profiles, Statuses,
 };
 use runtime::log::{AppendError, Appender, Outgoing};
 use runtime::world::World;
 use schemas::content::Content;
-use schemas::headers::Headers;
+use schemas::headers::{Claim, Headers};
 use schemas::ids::{MessageId, Pseudonym, ServiceId};
 use schemas::records::{MessageAccepted, MessageStored, Status};
 use schemas::topics::Topic;
@@ -34,7 +34,7 @@ pub struct LogAccept {
 
 #[async_trait]
 impl Accept for LogAccept {
-    async fn append(&self, message: MessageAccepted) -> Appended {
+    async fn append(&self, message: MessageAccepted, claim: Option<Claim>) -> Appended {
         let citizen = message.citizen.to_string().into_bytes();
         let record = Outgoing {
             topic: Topic::Accepted(message.lane),
@@ -50,6 +50,7 @@ impl Accept for LogAccept {
                 epoch: Some(0),
                 next_sequence: Some(0),
                 accepted_at: Some(message.accepted_at),
+                claim,
                 ..Headers::default()
             },
         };
@@ -189,36 +190,12 @@ impl Profiles for DirectoryProfiles {
     }
 }
 
-/// Claims of one process, bounded in number; several instances share theirs through Redis.
-#[derive(Default)]
-pub struct MemoryClaims(Mutex<HashMap<[u8; 32], Held>>);
-
-/// Request, message id, acknowledged.
-type Held = ([u8; 32], MessageId, bool);
-
-/// Beyond so many claims nothing more is taken under an `Idempotency-Key`.
-const MOST_CLAIMS: usize = 1_000_000;
+/// The view of claims, as the sender API claims from it.
+pub struct ViewClaims(pub Arc<dyn ClaimView>);
 
 #[async_trait]
-impl Claims for MemoryClaims {
-    async fn claim(&self, claim: Claim) -> Claimed {
-        let mut claims = self.0.lock();
-        match claims.get(&claim.name) {
-            Some((request, id, acknowledged)) if *request == claim.request => {
-                Claimed::Same { id: *id, acknowledged: *acknowledged }
-            }
-            Some(_) => Claimed::Other,
-            None if claims.len() >= MOST_CLAIMS => Claimed::Unavailable,
-            None => {
-                claims.insert(claim.name, (claim.request, claim.offered, false));
-                Claimed::New
-            }
-        }
-    }
-
-    async fn acknowledge(&self, name: [u8; 32]) {
-        if let Some((_, _, acknowledged)) = self.0.lock().get_mut(&name) {
-            *acknowledged = true;
-        }
+impl Claims for ViewClaims {
+    async fn claim(&self, claim: &Claim, offered: MessageId) -> Result<Claimed, NotReady> {
+        self.0.claim(claim, offered).await.map_err(|_| NotReady)
     }
 }

@@ -6,7 +6,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use consumers::directory::{Directory, EmbeddedDirectory, Memory, RedisDirectory, Register};
+use consumers::claims::{ClaimView, EmbeddedClaims, KEPT, RedisClaims};
+use consumers::directory::{Directory, EmbeddedDirectory, RedisDirectory, Register};
 use consumers::status::{EmbeddedStatus, RedisStatus, Retention, StatusView};
 use consumers::view::{Pace, Projection, Projector, RedisServer};
 use runtime::log::TopicPartition;
@@ -17,11 +18,13 @@ use tokio::runtime::Handle;
 use crate::config::{DirectoryKind, Settings};
 use crate::plant::Site;
 
-/// Directory and status view, each as what asks it and as what fills it.
+/// Directory, claims and status view, each as what asks it and as what fills it.
 pub struct Views {
     directory: Arc<dyn Directory>,
     register: Arc<dyn Register>,
     directory_filled: Arc<dyn Projection>,
+    claims: Arc<dyn ClaimView>,
+    claims_filled: Arc<dyn Projection>,
     status: Arc<dyn StatusView>,
     status_filled: Arc<dyn Projection>,
     runtime: Handle,
@@ -35,12 +38,15 @@ impl Views {
     pub fn open(settings: &Settings, world: &World, runtime: &Handle) -> anyhow::Result<Self> {
         match settings.directory.kind {
             DirectoryKind::Embedded => {
-                let directory = Arc::new(EmbeddedDirectory::new(world.clone(), Memory::default()));
+                let directory = Arc::new(EmbeddedDirectory::new(world.clone()));
+                let claims = Arc::new(EmbeddedClaims::new(world.clone(), KEPT));
                 let status = Arc::new(EmbeddedStatus::new(world.clone(), Retention::default()));
                 Ok(Self {
                     directory: directory.clone(),
                     register: directory.clone(),
                     directory_filled: directory,
+                    claims: claims.clone(),
+                    claims_filled: claims,
                     status: status.clone(),
                     status_filled: status,
                     runtime: runtime.clone(),
@@ -57,8 +63,9 @@ impl Views {
                     Arc::clone(&server),
                     &name("directory"),
                     world.clone(),
-                    Memory::default(),
                 ));
+                let (of, world_of) = (name("claims"), world.clone());
+                let claims = Arc::new(RedisClaims::new(Arc::clone(&server), &of, world_of, KEPT));
                 let retention = Retention::default();
                 let status =
                     Arc::new(RedisStatus::new(server, &name("status"), world.clone(), retention));
@@ -66,6 +73,8 @@ impl Views {
                     directory: directory.clone(),
                     register: directory.clone(),
                     directory_filled: directory,
+                    claims: claims.clone(),
+                    claims_filled: claims,
                     status: status.clone(),
                     status_filled: status,
                     runtime: runtime.clone(),
@@ -89,13 +98,22 @@ impl Views {
         Arc::clone(&self.status)
     }
 
-    /// Starts the directory's projector.
+    #[must_use]
+    pub fn claims(&self) -> Arc<dyn ClaimView> {
+        Arc::clone(&self.claims)
+    }
+
+    /// Starts the projectors of what consent asks: the directory and the claims.
     ///
     /// # Errors
     /// No thread.
-    pub fn project_directory(&self, site: &Arc<Site>) -> anyhow::Result<Option<JoinHandle<()>>> {
-        let topics = consumers::directory::topics();
-        self.project("directory", topics, Arc::clone(&self.directory_filled), site).map(Some)
+    pub fn project_directory(&self, site: &Arc<Site>) -> anyhow::Result<[JoinHandle<()>; 2]> {
+        let (directory, claims) =
+            (Arc::clone(&self.directory_filled), Arc::clone(&self.claims_filled));
+        Ok([
+            self.project("directory", consumers::directory::topics(), directory, site)?,
+            self.project("claims", consumers::claims::topics(), claims, site)?,
+        ])
     }
 
     /// Starts the status view's projector.

@@ -6,6 +6,15 @@ use crate::topics::Channel;
 /// Raw headers as the log keeps them, in order.
 pub type RawHeaders = Vec<(String, Vec<u8>)>;
 
+/// What an `Idempotency-Key` claims. Keyed hashes only: neither key nor body can be told from them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Claim {
+    /// Of service and key.
+    pub name: [u8; 32],
+    /// Of the request that used the key.
+    pub request: [u8; 32],
+}
+
 /// The headers of a record. All optional: what is absent is not written; what is not understood is dropped.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Headers {
@@ -33,6 +42,9 @@ pub struct Headers {
     /// Edges that were down when the record left, and until when as far as was known: the next stage
     /// need not be of the process that knows, and must not hand the record back. `apns=<ms>,fcm=<ms>`.
     pub down: Vec<(Channel, Timestamp)>,
+    /// Of an accepted message whose sender gave an `Idempotency-Key`, so that claims can be rebuilt from
+    /// the log. 128 hexadecimal digits: name, then request.
+    pub claim: Option<Claim>,
 }
 
 impl Headers {
@@ -58,6 +70,7 @@ impl Headers {
         put("return_to", self.return_to.clone());
         put("cause", self.cause.clone());
         put("down", (!self.down.is_empty()).then(|| written(&self.down)));
+        put("claim", self.claim.map(Claim::to_text));
         raw
     }
 
@@ -84,7 +97,24 @@ impl Headers {
             return_to: text("return_to").map(str::to_owned),
             cause: text("cause").map(str::to_owned),
             down: text("down").map(read).unwrap_or_default(),
+            claim: text("claim").and_then(Claim::from_text),
         }
+    }
+}
+
+impl Claim {
+    fn to_text(self) -> String {
+        self.name.iter().chain(&self.request).map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn from_text(text: &str) -> Option<Self> {
+        let digits: Option<Vec<u32>> = text.chars().map(|it| it.to_digit(16)).collect();
+        let bytes: Vec<u8> = digits?
+            .chunks_exact(2)
+            .filter_map(|two| u8::try_from(16 * two[0] + two[1]).ok())
+            .collect();
+        let (name, request) = bytes.split_at_checked(32).filter(|_| text.len() == 128)?;
+        Some(Self { name: name.try_into().ok()?, request: request.try_into().ok()? })
     }
 }
 
@@ -123,9 +153,10 @@ mod tests {
             return_to: Some("d".into()),
             cause: Some("e".into()),
             down: vec![(Channel::Apns, Timestamp(6)), (Channel::Email, Timestamp(7))],
+            claim: Some(Claim { name: [8; 32], request: [9; 32] }),
         };
         assert_eq!(Headers::from_raw(&headers.to_raw()), headers);
-        assert_eq!(headers.to_raw().len(), 13);
+        assert_eq!(headers.to_raw().len(), 14);
     }
 
     #[test]
@@ -134,5 +165,17 @@ mod tests {
         assert_eq!(Headers::from_raw(&raw), Headers::default());
         let raw = vec![("down".to_owned(), b"apns,fcm=soon,post=1,email=7,email=8".to_vec())];
         assert_eq!(Headers::from_raw(&raw).down, [(Channel::Email, Timestamp(7))]);
+        for text in [
+            "",
+            "07",
+            &"07".repeat(63),
+            &"07".repeat(65),
+            &"7".repeat(129),
+            &"+7".repeat(64),
+            &"è".repeat(64),
+        ] {
+            let raw = vec![("claim".to_owned(), text.as_bytes().to_vec())];
+            assert_eq!(Headers::from_raw(&raw).claim, None, "{text}");
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use policy::claim::is_copy;
 use policy::consent::{Ask, Consent, decide};
 use policy::next_step::fallback_at;
 use runtime::log::{Incoming, Outgoing};
@@ -17,12 +18,15 @@ use schemas::records::{
 use schemas::topics::{Channel, Topic};
 
 use crate::channel::{attempt_record, of_message};
+use crate::claims::{ClaimView, Sighting};
 use crate::directory::{Directory, Found};
+use crate::view::ViewError;
 
 /// One directory read a batch, one decision a record.
 pub struct ConsentStage {
     pub directory: Arc<dyn Directory>,
-    /// How long a batch waits while the directory is not ready.
+    pub claims: Arc<dyn ClaimView>,
+    /// How long a batch waits while a view is not ready.
     pub view_wait: Duration,
 }
 
@@ -70,6 +74,27 @@ impl ConsentStage {
                 Ok(Outcome::Forward(events.records))
             }
         }
+    }
+
+    /// Which records are copies of an earlier one. Only what came under an `Idempotency-Key` is ever
+    /// appended twice, so nothing else is asked for. A redriven record is no copy: it was written once, in
+    /// one transaction with the end of its dead letter.
+    async fn copies(&self, batch: &[Received<MessageAccepted>]) -> Result<Vec<bool>, ViewError> {
+        let mut copies = vec![false; batch.len()];
+        let keyed: Vec<(usize, Sighting)> = batch
+            .iter()
+            .enumerate()
+            .filter(|(_, it)| it.headers.epoch.unwrap_or(0) == 0)
+            .filter_map(|(at, it)| Some((at, Sighting::of(&it.headers, it.position)?)))
+            .collect();
+        if keyed.is_empty() {
+            return Ok(copies);
+        }
+        let sightings: Vec<_> = keyed.iter().map(|(_, it)| *it).collect();
+        for ((at, it), first) in keyed.iter().zip(self.claims.first(&sightings).await?) {
+            copies[*at] = is_copy(it.id, it.position, first);
+        }
+        Ok(copies)
     }
 
     fn fault(&self, why: Reason, world: &World) -> Fault {
@@ -164,22 +189,18 @@ impl Stage for ConsentStage {
         world: &World,
     ) -> Vec<Result<Outcome, Fault>> {
         let not_ready = || vec![Err(self.fault(Reason::ViewNotReady, world)); batch.len()];
-        let sightings: Vec<_> = batch.iter().map(|r| (r.value.message_id, r.position)).collect();
         let asks: Vec<_> =
             batch.iter().map(|r| (r.value.citizen, r.value.service_id.clone())).collect();
-        // The directory first: a view that is not ready must leave no first sighting behind.
+        // The directory first: where it is not ready, nothing is decided and nothing is sighted.
         let Ok((found, _)) = self.directory.read(&asks).await else { return not_ready() };
-        let Ok(first) = self.directory.first_seen(&sightings).await else { return not_ready() };
-        let looked_up = batch.iter().zip(found).zip(first);
+        let Ok(copies) = self.copies(batch).await else { return not_ready() };
+        let looked_up = batch.iter().zip(found).zip(copies);
         looked_up
-            .map(|((received, found), first)| {
-                // A redriven record is no duplicate of its message's first: it was written once, in
-                // one transaction with the end of its dead letter.
-                let redriven = received.headers.epoch.unwrap_or(0) > 0;
-                if redriven || first == received.position {
-                    self.decide(received, &found, world)
-                } else {
+            .map(|((received, found), is_copy)| {
+                if is_copy {
                     Ok(Outcome::Done { why: Reason::Duplicate })
+                } else {
+                    self.decide(received, &found, world)
                 }
             })
             .collect()

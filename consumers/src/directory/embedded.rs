@@ -11,14 +11,13 @@ use schemas::records::MessageStored;
 use tokio::sync::watch;
 
 use super::hints::{Held, Hint, HintId, Hints};
-use super::{Change, Directory, Dossier, Fact, Found, Memory, Register};
-use crate::view::{Projection, Seen, ViewError, moves};
+use super::{Change, Directory, Dossier, Fact, Found, Register};
+use crate::view::{Projection, ViewError, moves};
 
 /// One process's own directory.
 pub struct EmbeddedDirectory {
     world: World,
     state: RwLock<State>,
-    seen: Mutex<Seen>,
     hints: Mutex<Held>,
     /// Bumped after each step of the projector.
     moved: watch::Sender<u64>,
@@ -41,11 +40,10 @@ struct Person {
 
 impl EmbeddedDirectory {
     #[must_use]
-    pub fn new(world: World, memory: Memory) -> Self {
+    pub fn new(world: World) -> Self {
         Self {
             world,
             state: RwLock::default(),
-            seen: Mutex::new(Seen::new(memory.kept, memory.most)),
             hints: Mutex::default(),
             moved: watch::Sender::new(0),
         }
@@ -179,15 +177,6 @@ impl Directory for EmbeddedDirectory {
             let present = person.dossier.generation();
             person.stored.get(&message).filter(|it| Some(it.generation) == present).cloned()
         }))
-    }
-
-    async fn first_seen(
-        &self,
-        sightings: &[(MessageId, Position)],
-    ) -> Result<Vec<Position>, ViewError> {
-        let now = self.world.now();
-        let mut seen = self.seen.lock();
-        Ok(sightings.iter().map(|(message, here)| seen.first(*message, *here, now)).collect())
     }
 }
 

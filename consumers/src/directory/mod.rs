@@ -4,8 +4,6 @@
 //! carries the moment of its reading. While the view is not ready there is no answer. Records of an
 //! ended registration are never obeyed; an undecodable record holds its citizen's messages back.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use policy::consent::Citizen;
 use runtime::log::{Incoming, Position};
@@ -33,22 +31,6 @@ pub use redis::RedisDirectory;
 #[must_use]
 pub fn topics() -> Vec<Topic> {
     Topic::DIRECTORY.into_iter().chain([Topic::Stored]).collect()
-}
-
-/// How long, and how many, first sightings are remembered.
-#[derive(Debug, Clone, Copy)]
-pub struct Memory {
-    pub kept: Duration,
-    /// Embedded only; Redis forgets by time.
-    pub most: usize,
-}
-
-impl Default for Memory {
-    /// A day: what produces one message twice (a repeated append of unknown outcome, a retry under
-    /// an idempotency key) does so within hours.
-    fn default() -> Self {
-        Self { kept: Duration::from_secs(86_400), most: 1_000_000 }
-    }
 }
 
 /// One citizen with regard to one service, and what is needed to reach them.
@@ -94,16 +76,6 @@ pub trait Directory: Hints {
         citizen: Pseudonym,
         message: MessageId,
     ) -> Result<Option<MessageStored>, ViewError>;
-
-    /// Where each message was seen for the first time, in order: here, if never before. Whoever gets
-    /// another, earlier position back holds a duplicate; the same position is a replay.
-    ///
-    /// # Errors
-    /// [`ViewError`].
-    async fn first_seen(
-        &self,
-        sightings: &[(MessageId, Position)],
-    ) -> Result<Vec<Position>, ViewError>;
 }
 
 /// What the citizen's own door asks.

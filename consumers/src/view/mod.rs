@@ -10,14 +10,12 @@ use runtime::log::{Read, TopicPartition};
 
 mod projector;
 mod redis;
-mod seen;
 #[cfg(test)]
 pub(crate) mod test_redis;
 
 pub use projector::{Pace, Projector, Stepped, run};
-pub(crate) use redis::{GROUPS, Groups, Operation, Routed};
+pub(crate) use redis::{GROUPS, Groups, Operation, Routed, asking, position_from, position_text};
 pub use redis::{RedisServer, ServerFault, redis_client};
-pub(crate) use seen::Seen;
 
 /// Why a view cannot answer. Ours: whoever asked waits and asks again, nobody guesses.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use consumers::channel::{ChannelSettings, ChannelStage, Edges, attempt_record};
 use consumers::delay::DelayStage;
-use consumers::directory::{Directory, EmbeddedDirectory, Memory};
+use consumers::directory::{Directory, EmbeddedDirectory};
 use consumers::keys::Keys;
 use consumers::view::Projection;
 use parking_lot::RwLock;
@@ -55,7 +55,7 @@ impl Bench {
         let rig = rig(|config| config.time_scale = 4.0).await;
         let world = World::real(tokio::runtime::Handle::current(), Codec::default(), 100.0);
         let log = EmbeddedLog::in_memory(world.clone(), 1);
-        let view = Arc::new(EmbeddedDirectory::new(world.clone(), Memory::default()));
+        let view = Arc::new(EmbeddedDirectory::new(world.clone()));
         let keys = keys(&rig, &world);
         let metrics = Metrics::new(prometheus::Registry::new());
         let directory: Arc<dyn Directory> = view.clone();

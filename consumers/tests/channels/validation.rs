@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use consumers::directory::{EmbeddedDirectory, Memory};
+use consumers::directory::EmbeddedDirectory;
 use consumers::email::{EmailConfig, ValidationSettings, ValidationStage};
 use consumers::keys::Keys;
 use consumers::view::Projection;
@@ -51,7 +51,7 @@ impl Desk {
         let key = CitizenKey::draw(entropy.as_ref(), ME, FIRST);
         let wrapped = keys.keyring.masters().wrap_citizen(entropy.as_ref(), &key).unwrap();
         let email = key.seal_field(entropy.as_ref(), Field::EmailAddress, address).unwrap();
-        let view = Arc::new(EmbeddedDirectory::new(rig.world.clone(), Memory::default()));
+        let view = Arc::new(EmbeddedDirectory::new(rig.world.clone()));
         let metrics = Metrics::new(prometheus::Registry::new());
         let port = Arc::new(rig.email(&config));
         let max_age = Duration::from_secs(60);

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use consumers::channel::{ChannelSettings, ChannelStage, Edges, Port};
+use consumers::claims::{EmbeddedClaims, KEPT};
 use consumers::consent::ConsentStage;
 use consumers::delay::DelayStage;
-use consumers::directory::{Directory, EmbeddedDirectory, Memory, topics};
+use consumers::directory::{Directory, EmbeddedDirectory, topics};
 use consumers::keys::Keys;
 use consumers::vault::VaultStage;
 use consumers::view::{Pace, Projection, Projector, Stepped};
@@ -73,7 +74,7 @@ impl Rig {
         let seeded = Seeded::new(seed);
         let world = World::new(Arc::new(seeded.clone()), Codec::default(), 1.0);
         let log = EmbeddedLog::in_memory(world.clone(), PARTITIONS);
-        let view = Arc::new(EmbeddedDirectory::new(world.clone(), Memory::default()));
+        let view = Arc::new(EmbeddedDirectory::new(world.clone()));
         let keys = keys(seed);
         let port = |channel| (channel, Arc::new(FakePort::new(channel, world.clone())));
         let ports: BTreeMap<_, _> = Channel::ALL.map(port).into();
@@ -297,7 +298,9 @@ impl Crew<'_> {
     ) -> Vec<Box<dyn Steps>> {
         let wait = Duration::from_millis(250);
         let directory: Arc<dyn Directory> = self.view.clone();
-        let consent = ConsentStage { directory: directory.clone(), view_wait: wait };
+        // Nobody here gives an `Idempotency-Key`, so nobody asks it.
+        let claims = Arc::new(EmbeddedClaims::new(self.world.clone(), KEPT));
+        let consent = ConsentStage { directory: directory.clone(), claims, view_wait: wait };
         let vault = VaultStage {
             directory: directory.clone(),
             store: store.clone(),

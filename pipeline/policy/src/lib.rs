@@ -3,6 +3,7 @@
 //! Knows no clock, no I/O, no async, no randomness.
 
 pub mod admit;
+pub mod claim;
 pub mod consent;
 pub mod contract;
 pub mod mailbox;

@@ -8,7 +8,7 @@ use runtime::embedded::{Call, EmbeddedLog, Fault};
 use runtime::log::{AppendError, Appender, Outgoing};
 use runtime::world::World;
 use schemas::content::{Content, Notice};
-use schemas::headers::Headers;
+use schemas::headers::{Claim, Headers};
 use schemas::ids::{MessageId, Pseudonym, ServiceId, Timestamp};
 use schemas::records::{MessageAccepted, Sealed, SealedContent};
 use schemas::topics::{Lane, Topic};
@@ -104,6 +104,7 @@ impl Senders {
                 epoch: Some(0),
                 next_sequence: Some(0),
                 accepted_at: Some(now),
+                claim: Some(claim(wish.nth)),
                 ..Headers::default()
             },
         }
@@ -137,6 +138,13 @@ impl Senders {
             notice: seal(Part::Notice, notice),
         }
     }
+}
+
+/// Every sender gives an `Idempotency-Key`: without one nothing would be appended twice.
+fn claim(nth: u64) -> Claim {
+    let mut name = [0; 32];
+    name[..8].copy_from_slice(&nth.to_le_bytes());
+    Claim { name, request: name }
 }
 
 fn content(to: Pseudonym) -> Content {

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use consumers::directory::{EmbeddedDirectory, Memory};
+use consumers::claims::{EmbeddedClaims, KEPT};
+use consumers::directory::EmbeddedDirectory;
 use consumers::status::{EmbeddedStatus, Retention};
 use consumers::view::{Pace, Projection, Projector, Stepped};
 use futures::FutureExt;
@@ -42,10 +43,11 @@ pub struct World {
     pub status: Arc<EmbeddedStatus>,
     pub providers: BTreeMap<Channel, Arc<Provider>>,
     view: Arc<EmbeddedDirectory>,
+    claims: Arc<EmbeddedClaims>,
     crew: Crew,
     blows: VecDeque<(Timestamp, Blow)>,
     pending: Vec<Blow>,
-    projectors: [Sitting; 2],
+    projectors: [Sitting; 3],
     news: News,
     pub rounds: u64,
 }
@@ -82,7 +84,8 @@ impl World {
         let news = News::default();
         let world = universe.world(0);
         let log = EmbeddedLog::in_memory(world.clone(), PARTITIONS);
-        let view = Arc::new(EmbeddedDirectory::new(world.clone(), Memory::default()));
+        let view = Arc::new(EmbeddedDirectory::new(world.clone()));
+        let claims = Arc::new(EmbeddedClaims::new(world.clone(), KEPT));
         let status = Arc::new(EmbeddedStatus::new(world, Retention::default()));
         let store = Arc::new(Store::new(universe.clone(), history.clone(), plan.store_fails));
         let providers: BTreeMap<_, _> = Channel::ALL
@@ -90,6 +93,7 @@ impl World {
             .into();
         let projectors = [
             sitting("directory", &log, consumers::directory::topics(), view.clone()),
+            sitting("claims", &log, consumers::claims::topics(), claims.clone()),
             sitting("status", &log, consumers::status::topics(), status.clone()),
         ];
         let blows = plan.blows.iter().copied().collect();
@@ -99,6 +103,7 @@ impl World {
             history: history.clone(),
             log: log.clone(),
             view: view.clone(),
+            claims: claims.clone(),
             keys: keys.clone(),
             store: store.clone(),
             providers: providers.clone(),
@@ -118,6 +123,7 @@ impl World {
             status,
             providers,
             view,
+            claims,
             crew,
             blows,
             pending: Vec::new(),
@@ -170,7 +176,7 @@ impl World {
     /// Everybody may take a turn. True: something was done or is waiting to be.
     fn round(&mut self) -> Result<bool, LogError> {
         let mut moved = self.fall()?;
-        let mut turns = [0, 1, 2, 3];
+        let mut turns = [0, 1, 2, 3, 4];
         self.universe.shuffle(&mut turns);
         for turn in turns {
             moved |= match turn {
@@ -227,10 +233,13 @@ impl World {
         match blow {
             Blow::Flush => {
                 self.history.fault("view flushed");
-                self.history.note("the view is flushed".into());
+                self.history.note("the views of consent are flushed".into());
                 let _ = self.view.restart().now_or_never();
                 let topics = consumers::directory::topics();
                 self.projectors[0] = sitting("directory", &self.log, topics, self.view.clone());
+                let _ = self.claims.restart().now_or_never();
+                let topics = consumers::claims::topics();
+                self.projectors[1] = sitting("claims", &self.log, topics, self.claims.clone());
             }
             Blow::Stall(lasts) => {
                 self.history.fault("projector stalled");

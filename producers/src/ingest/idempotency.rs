@@ -2,10 +2,9 @@
 
 use hyper::HeaderMap;
 use policy::admit::Problem;
-use schemas::ids::{MessageId, ServiceId};
+use schemas::headers::Claim;
+use schemas::ids::ServiceId;
 use sealing::KeyedHashes;
-
-use super::ports::Claim;
 
 /// Longest key in bytes.
 const KEY_LIMIT: usize = 255;
@@ -35,15 +34,10 @@ pub fn claim(
     key: &str,
     path_code: Option<&str>,
     body: &[u8],
-    offered: MessageId,
 ) -> Claim {
     // A code in a path holds no zero byte once it has been admitted.
     let mut request = path_code.unwrap_or_default().as_bytes().to_vec();
     request.push(0);
     request.extend_from_slice(body);
-    Claim {
-        name: hashes.idempotency_key(service, key),
-        request: hashes.body(service, &request),
-        offered,
-    }
+    Claim { name: hashes.idempotency_key(service, key), request: hashes.body(service, &request) }
 }

@@ -10,11 +10,13 @@ use axum::{Extension, Json};
 use hyper::header::{HeaderValue, LOCATION};
 use hyper::{HeaderMap, StatusCode};
 use policy::admit::{Admitted, Body, Caller, Lookups, Problem, Submission, admit};
+use policy::claim::Claimed;
+use schemas::headers::Claim;
 use schemas::ids::{MessageId, Timestamp};
 
 use super::gate::Pass;
 use super::openapi::{CreatedMessage, NewMessageRequest, ProblemJson};
-use super::ports::{Appended, Claimed};
+use super::ports::{Appended, NotReady};
 use super::router::Ingest;
 use super::seal::Unsealed;
 use super::{answers, idempotency};
@@ -103,28 +105,23 @@ async fn answer(
         Ok(key) => key,
         Err(problem) => return answers::problem(&problem),
     };
-    let now = ingest.world.now();
-    let offered = new_id(ingest, now);
-    let Some(key) = key else { return accept(ingest, pass, &admitted, offered, now).await };
+    let offered = new_id(ingest, ingest.world.now());
+    let Some(key) = key else { return accept(ingest, pass, &admitted, None, offered).await };
     let hashes = ingest.sealer.keyring.hashes();
     let service = &pass.service.service_id;
-    let claim = idempotency::claim(hashes, service, key, path_code, whole(&read), offered);
-    let id = match ingest.claims.claim(claim).await {
-        Claimed::New => offered,
-        Claimed::Same { id, acknowledged: true } => return created(&admitted, id),
-        Claimed::Same { id, acknowledged: false } => id,
-        Claimed::Other => {
+    let claim = idempotency::claim(hashes, service, key, path_code, whole(&read));
+    let id = match ingest.claims.claim(&claim, offered).await {
+        Ok(Claimed::New) => offered,
+        Ok(Claimed::Same { id, is_in_log: true }) => return created(&admitted, id),
+        Ok(Claimed::Same { id, is_in_log: false }) => id,
+        Ok(Claimed::Other) => {
             return answers::problem(&Problem::conflict(
                 "The Idempotency-Key was used before for another request.",
             ));
         }
-        Claimed::Unavailable => return answers::not_taken(),
+        Err(NotReady) => return answers::not_taken(),
     };
-    let response = accept(ingest, pass, &admitted, id, now).await;
-    if response.status() == StatusCode::CREATED {
-        ingest.claims.acknowledge(claim.name).await;
-    }
-    response
+    accept(ingest, pass, &admitted, Some(claim), id).await
 }
 
 fn whole(read: &Read) -> &[u8] {
@@ -175,9 +172,10 @@ async fn accept(
     ingest: &Ingest,
     pass: &Pass,
     admitted: &Admitted,
+    claim: Option<Claim>,
     id: MessageId,
-    now: Timestamp,
 ) -> Response {
+    let now = ingest.world.now();
     let record = match ingest.sealer.seal(admitted, &pass.service, id, now, &ingest.world) {
         Ok(record) => record,
         Err(Unsealed::Wait) => return answers::not_taken(),
@@ -185,7 +183,7 @@ async fn accept(
             return answers::problem(&Problem::internal("The message could not be sealed."));
         }
     };
-    match ingest.accept.append(record).await {
+    match ingest.accept.append(record, claim).await {
         Appended::Acked => created(admitted, id),
         Appended::NotTaken => answers::not_taken(),
         Appended::Unknown => answers::problem(&Problem::internal(

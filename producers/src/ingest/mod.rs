@@ -31,5 +31,5 @@ pub use openapi::document;
 pub use registry::{BadDocument, Registry};
 pub use router::{Ingest, router};
 pub use seal::{Sealer, Unsealed};
-pub use shared::{RedisClaims, RedisDemands};
+pub use shared::RedisDemands;
 pub use sharing::share_quotas;

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use policy::admit::projection::Standing;
+use policy::claim::Claimed;
 use policy::consent::Citizen;
 use runtime::log::Position;
 use schemas::content::Content;
+use schemas::headers::Claim;
 use schemas::ids::{MessageId, Pseudonym, ServiceId};
 use schemas::records::MessageAccepted;
 
@@ -26,8 +28,9 @@ pub enum Appended {
 /// Appends to `message.accepted`.
 #[async_trait]
 pub trait Accept: Send + Sync {
-    /// Resolves when the outcome is known, or when it will not be known in time.
-    async fn append(&self, message: MessageAccepted) -> Appended;
+    /// Resolves when the outcome is known, or when it will not be known in time. `claim`: what the
+    /// sender's `Idempotency-Key` claims, where it gave one.
+    async fn append(&self, message: MessageAccepted, claim: Option<Claim>) -> Appended;
 }
 
 /// The view is behind, flushed or unreachable: nothing may be concluded from it.
@@ -66,37 +69,12 @@ pub trait Profiles: Send + Sync {
     async fn citizen(&self, citizen: Pseudonym, service: &ServiceId) -> Result<Citizen, NotReady>;
 }
 
-/// A claim on an `Idempotency-Key`: keyed hashes only.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Claim {
-    /// Keyed hash of service and key.
-    pub name: [u8; 32],
-    /// Keyed hash of the request: path code and body.
-    pub request: [u8; 32],
-    /// The id that the message gets if the claim is new.
-    pub offered: MessageId,
-}
-
-/// What the claim store says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Claimed {
-    /// Ours now; `offered` is the id.
-    New,
-    /// Claimed before by the same request.
-    Same { id: MessageId, acknowledged: bool },
-    /// Claimed before by another request.
-    Other,
-    /// The store cannot say: nothing may be appended.
-    Unavailable,
-}
-
-/// Claims, atomic over all instances.
+/// Claims on `Idempotency-Key`s, atomic over all instances.
 #[async_trait]
 pub trait Claims: Send + Sync {
-    async fn claim(&self, claim: Claim) -> Claimed;
-    /// The message of this claim is in the log. A loss of this call only means another append of the same
-    /// id, which consent's duplicate check ends.
-    async fn acknowledge(&self, name: [u8; 32]);
+    /// # Errors
+    /// Nobody can say now: nothing may be appended.
+    async fn claim(&self, claim: &Claim, offered: MessageId) -> Result<Claimed, NotReady>;
 }
 
 /// Where instances tell one another what they were asked for.

@@ -1,83 +1,13 @@
-//! What instances share through Redis: claims on idempotency keys, and demand for quotas.
+//! What instances share through Redis: demand for quotas.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use policy::admit::rate::Demand;
 use redis::aio::ConnectionManager;
-use redis::{AsyncCommands as _, ExistenceCheck, Script, SetExpiry, SetOptions};
-use schemas::ids::MessageId;
 
 use super::limiter::{AccountDemand, Asked};
-use super::ports::{Claim, Claimed, Claims, Demands};
-
-/// Claims, one key each: request (32 bytes) ‖ message id (16) ‖ acknowledged (1). Keyed hashes only.
-pub struct RedisClaims {
-    connection: ConnectionManager,
-    prefix: String,
-    kept: Duration,
-}
-
-/// A claim that has ended meanwhile must not come back without an end.
-const ACKNOWLEDGE: &str =
-    "if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('SETRANGE', KEYS[1], 48, ARGV[1]) end";
-
-impl RedisClaims {
-    /// Claims under `prefix`, each for `kept` from its first request on.
-    #[must_use]
-    pub fn new(connection: ConnectionManager, prefix: String, kept: Duration) -> Self {
-        Self { connection, prefix, kept }
-    }
-
-    fn key(&self, name: &[u8; 32]) -> String {
-        format!("{}claim:{}", self.prefix, hex::encode(name))
-    }
-}
-
-#[async_trait]
-impl Claims for RedisClaims {
-    async fn claim(&self, claim: Claim) -> Claimed {
-        let mut value = claim.request.to_vec();
-        value.extend_from_slice(&claim.offered.to_bytes());
-        value.push(0);
-        let kept = u64::try_from(self.kept.as_millis()).unwrap_or(u64::MAX);
-        let options = SetOptions::default()
-            .conditional_set(ExistenceCheck::NX)
-            .get(true)
-            .with_expiration(SetExpiry::PX(kept));
-        let mut connection = self.connection.clone();
-        let held: Result<Option<Vec<u8>>, _> =
-            connection.set_options(self.key(&claim.name), value, options).await;
-        match held {
-            Err(_) => Claimed::Unavailable,
-            Ok(None) => Claimed::New,
-            Ok(Some(held)) => judge(&held, &claim),
-        }
-    }
-
-    async fn acknowledge(&self, name: [u8; 32]) {
-        let mut connection = self.connection.clone();
-        let script = Script::new(ACKNOWLEDGE);
-        // Lost: the next repeat appends the same id again, and consent ends it as a duplicate.
-        let _: Result<(), _> =
-            script.key(self.key(&name)).arg(&[1_u8][..]).invoke_async(&mut connection).await;
-    }
-}
-
-fn judge(held: &[u8], claim: &Claim) -> Claimed {
-    let (Some(request), Some(id), Some(acknowledged)) =
-        (held.get(..32), held.get(32..48), held.get(48))
-    else {
-        return Claimed::Unavailable;
-    };
-    let mut bytes = [0; 16];
-    bytes.copy_from_slice(id);
-    if request == claim.request {
-        Claimed::Same { id: MessageId::from_bytes(bytes), acknowledged: *acknowledged == 1 }
-    } else {
-        Claimed::Other
-    }
-}
+use super::ports::Demands;
 
 /// Demand of accounts, one hash for an account and period, one field for an instance.
 pub struct RedisDemands {

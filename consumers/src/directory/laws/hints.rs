@@ -8,7 +8,7 @@ use schemas::records::Reason;
 
 use super::Rig;
 use super::rig::{message, world};
-use crate::directory::{Hint, HintId, Hints as _, Memory, RedisDirectory};
+use crate::directory::{Hint, HintId, Hints as _, RedisDirectory};
 use crate::view::test_redis::Own;
 use crate::view::{Projection as _, RedisServer};
 
@@ -37,7 +37,7 @@ pub async fn a_late_answer_is_found_by_its_own_send_and_by_no_other(rig: Rig) {
 async fn a_hint_on_a_server_outlives_a_view_built_anew_but_not_its_hour() {
     let own = Own::start(&[]).await;
     let server = Arc::new(RedisServer::new(&own.url(), None).expect("an address"));
-    let directory = RedisDirectory::new(server, "d", world(), Memory::default());
+    let directory = RedisDirectory::new(server, "d", world());
     directory.leave(&id(1, 10), &hint(AttemptOutcome::Accepted)).await.expect("up");
     directory.restart().await.expect("up");
     let found = directory.found(&[id(1, 10)]).await.expect("up");

@@ -42,7 +42,6 @@ macro_rules! implementations {
                 registrations::the_inbox_is_the_present_registrations_newest_first_and_bounded,
                 registrations::a_message_that_is_kept_no_longer_leaves_the_inbox,
                 registrations::a_whole_erasure_leaves_an_empty_dossier_but_for_its_mark,
-                registrations::a_message_is_seen_first_once_and_a_replay_is_no_second_time,
                 outages::a_repeated_batch_changes_nothing,
                 outages::a_view_that_stands_where_the_log_does_not_reach_is_built_anew,
                 outages::a_view_at_rest_takes_what_comes_without_being_opened_again,

@@ -10,7 +10,7 @@ use runtime::log::{Log, Read, TopicPartition};
 
 use super::rig::{FIRST, ME, citizen_key, device, profile, projector_of, service, world};
 use super::{Rig, check_found};
-use crate::directory::{Directory, EmbeddedDirectory, Memory};
+use crate::directory::{Directory, EmbeddedDirectory};
 use crate::view::{Projection, Stepped, ViewError};
 
 pub async fn a_repeated_batch_changes_nothing(mut rig: Rig) {
@@ -111,7 +111,7 @@ pub async fn a_view_that_stands_where_the_log_does_not_reach_is_built_anew(mut r
 async fn a_server_that_does_not_answer_is_waited_for_and_nothing_is_skipped() {
     let mut rig = Rig::embedded();
     rig.write(vec![citizen_key(FIRST), profile(FIRST, 1)]);
-    let inner = Arc::new(EmbeddedDirectory::new(world(), Memory::default()));
+    let inner = Arc::new(EmbeddedDirectory::new(world()));
     let view = Arc::new(Fragile {
         inner: Mutex::new(inner.clone()),
         down: AtomicU32::new(1),
@@ -135,7 +135,7 @@ async fn a_lost_view_is_rebuilt_from_the_beginning_and_not_asked_meanwhile() {
     let mut rig = Rig::embedded();
     rig.write((0..30).map(|n| device(FIRST, &format!("phone-{n}"), 5)).collect());
     rig.write(vec![profile(FIRST, 1)]);
-    let fresh = || Arc::new(EmbeddedDirectory::new(world(), Memory::default()));
+    let fresh = || Arc::new(EmbeddedDirectory::new(world()));
     let view = Arc::new(Fragile {
         inner: Mutex::new(fresh()),
         down: AtomicU32::new(0),

@@ -7,7 +7,7 @@ use super::rig::{
     world,
 };
 use super::{Rig, check_found};
-use crate::directory::{Directory, Memory, RedisDirectory};
+use crate::directory::{Directory, RedisDirectory};
 use crate::view::test_redis::{Own, Tls, name, shared};
 use crate::view::{Projection as _, RedisServer, ServerFault, Stepped, ViewError};
 
@@ -15,7 +15,7 @@ impl Rig {
     pub fn redis() -> Self {
         let world = world();
         let server = Arc::new(RedisServer::new(&shared(), None).expect("an address"));
-        let directory = RedisDirectory::new(server, &name(), world.clone(), Memory::default());
+        let directory = RedisDirectory::new(server, &name(), world.clone());
         Self::over(world, Arc::new(directory))
     }
 
@@ -24,7 +24,7 @@ impl Rig {
         let world = world();
         let open = || {
             let server = Arc::new(RedisServer::new(&own.url(), None).expect("an address"));
-            RedisDirectory::new(server, "d", world.clone(), Memory::default())
+            RedisDirectory::new(server, "d", world.clone())
         };
         (Self::over(world.clone(), Arc::new(open())), open())
     }

@@ -1,7 +1,6 @@
 //! What an ended registration leaves: nothing that is ever obeyed.
 
-use runtime::log::{Position, TopicPartition};
-use schemas::topics::{Lane, Topic};
+use schemas::topics::Topic;
 
 use super::rig::{
     FIRST, ME, SECOND, citizen_key, device, erased, message, preference, profile, service, stored,
@@ -90,17 +89,4 @@ pub async fn a_whole_erasure_leaves_an_empty_dossier_but_for_its_mark(mut rig: R
     let (dossier, messages) = rig.directory.dossier(ME).await.expect("ready");
     assert_eq!(dossier.erased.len(), 1);
     assert!(dossier.profile.is_none() && dossier.keys.is_empty() && messages.is_empty());
-}
-
-pub async fn a_message_is_seen_first_once_and_a_replay_is_no_second_time(mut rig: Rig) {
-    rig.settle().await;
-    let at = |offset| {
-        let at = TopicPartition { topic: Topic::Accepted(Lane::Bulk), partition: 2 };
-        Position { at, offset }
-    };
-    let first = [(message(1), at(4)), (message(2), at(5)), (message(1), at(6))];
-    let seen = rig.directory.first_seen(&first).await;
-    assert_eq!(seen, Ok(vec![at(4), at(5), at(4)]));
-    let again = [(message(2), at(5)), (message(1), at(4)), (message(2), at(8))];
-    assert_eq!(rig.directory.first_seen(&again).await, Ok(vec![at(5), at(4), at(5)]));
 }

@@ -14,7 +14,7 @@ use schemas::records::{
 };
 use schemas::topics::Topic;
 
-use crate::directory::{Directory, EmbeddedDirectory, Found, Memory, Register, topics};
+use crate::directory::{Directory, EmbeddedDirectory, Found, Register, topics};
 use crate::view::{Pace, Projection, Projector, Stepped};
 
 /// Everything that an implementation of the directory is.
@@ -49,7 +49,7 @@ pub fn projector_of(log: &EmbeddedLog, view: Arc<dyn Projection>) -> Projector {
 impl Rig {
     pub fn embedded() -> Self {
         let world = world();
-        Self::over(world.clone(), Arc::new(EmbeddedDirectory::new(world, Memory::default())))
+        Self::over(world.clone(), Arc::new(EmbeddedDirectory::new(world)))
     }
 
     pub fn over<D: Whole + 'static>(world: World, directory: Arc<D>) -> Self {

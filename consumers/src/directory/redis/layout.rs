@@ -1,10 +1,9 @@
 //! How a citizen lies in Redis: keys, fields, values. `operations.lua` writes what is read here.
 
-use runtime::log::{Incoming, Position, TopicPartition};
+use runtime::log::Incoming;
 use schemas::codec::Codec;
 use schemas::ids::{Generation, Pseudonym, ServiceId};
 use schemas::records::MessageStored;
-use schemas::topics::Topic;
 
 use super::group;
 use crate::directory::{Change, Dossier, Fact, Part};
@@ -147,20 +146,6 @@ pub(super) fn stored(
     let of_now = generation(value).is_some() && generation(value) == present;
     let value = value.get(GENERATION..).filter(|_| of_now)?;
     codec.decode(value).ok()
-}
-
-/// A position as text: topic, partition, offset.
-pub(super) fn sighting(position: Position) -> String {
-    let Position { at, offset } = position;
-    format!("{}/{}/{offset}", at.topic, at.partition)
-}
-
-pub(super) fn sighted(text: &str) -> Option<Position> {
-    let mut pieces = text.split('/');
-    let topic = Topic::named(pieces.next()?)?;
-    let partition = pieces.next()?.parse().ok()?;
-    let offset = pieces.next()?.parse().ok()?;
-    Some(Position { at: TopicPartition { topic, partition }, offset })
 }
 
 #[cfg(test)]

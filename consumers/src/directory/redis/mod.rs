@@ -15,23 +15,22 @@ use schemas::codec::Codec;
 use schemas::ids::{Generation, MessageId, Pseudonym, ServiceId, Timestamp};
 use schemas::records::MessageStored;
 
-use super::{Change, Directory, Dossier, Found, Memory, Register};
+use super::{Change, Directory, Dossier, Found, Register};
 use crate::view::{GROUPS, Groups, Projection, RedisServer, ViewError, moves};
 
 /// A directory that several processes may share.
 pub struct RedisDirectory {
     groups: Groups,
     world: World,
-    memory: Memory,
 }
 
 impl RedisDirectory {
     /// `name` begins every key: two installations on one server need two.
     #[must_use]
-    pub fn new(server: Arc<RedisServer>, name: &str, world: World, memory: Memory) -> Self {
+    pub fn new(server: Arc<RedisServer>, name: &str, world: World) -> Self {
         let operations = include_str!("operations.lua");
         let groups = Groups::new(server, name, world.clone(), operations);
-        Self { groups, world, memory }
+        Self { groups, world }
     }
 
     /// Asks the group of one citizen for some of their keys.
@@ -150,37 +149,6 @@ impl Directory for RedisDirectory {
         let (profile, stored) = (next()?, next()?);
         let present = profile.as_deref().and_then(layout::generation);
         Ok(stored.and_then(|it| layout::stored(&it, present, &self.world.codec)))
-    }
-
-    async fn first_seen(
-        &self,
-        sightings: &[(MessageId, Position)],
-    ) -> Result<Vec<Position>, ViewError> {
-        let mut by_group: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-        for (at, (message, _)) in sightings.iter().enumerate() {
-            by_group.entry(usize::from(message.to_bytes()[15]) % GROUPS).or_default().push(at);
-        }
-        let kept = u64::try_from(self.memory.kept.as_millis()).unwrap_or(u64::MAX);
-        let answers = by_group.iter().map(|(group, members)| async move {
-            let base = self.groups.lasting(*group);
-            let mut pipe = redis::pipe();
-            for at in members {
-                let (message, here) = sightings[*at];
-                pipe.cmd("SET").arg(format!("{base}seen:{message}")).arg(layout::sighting(here));
-                pipe.arg("NX").arg("GET").arg("PX").arg(kept);
-            }
-            let former: Vec<Option<String>> = self.groups.plain(&pipe).await?;
-            Ok::<_, ViewError>((members, former))
-        });
-        let mut seen: Vec<Position> = sightings.iter().map(|(_, here)| *here).collect();
-        for (members, former) in try_join_all(answers).await? {
-            for (at, former) in members.iter().zip(former) {
-                if let Some(first) = former.as_deref().and_then(layout::sighted) {
-                    seen[*at] = first;
-                }
-            }
-        }
-        Ok(seen)
     }
 }
 

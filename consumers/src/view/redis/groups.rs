@@ -263,6 +263,24 @@ impl Groups {
         }
     }
 
+    /// Asks one group and writes in the same atomic step. `script` was made by [`asking`]; what it answers
+    /// is there only where the group may be asked.
+    pub async fn step(
+        &self,
+        group: usize,
+        script: &Script,
+        arguments: &[&[u8]],
+    ) -> Result<Value, ViewError> {
+        let session = self.server.session().await?;
+        let mut call = script.key(self.view(group));
+        for argument in arguments {
+            call.arg(*argument);
+        }
+        call.arg(&*session.server).arg(format!("{{{}.{group}}}:", self.name));
+        let answer: Option<Value> = self.invoke(&session, call).await?;
+        answer.ok_or(ViewError::NotReady)
+    }
+
     /// Waits until the group has applied `positions`; false if not by `until`. A view that cannot be
     /// asked meanwhile may still come to apply them.
     pub async fn wait_applied(
@@ -330,6 +348,11 @@ impl Groups {
             Err(error) => Err(self.server.failed(&error).await),
         }
     }
+}
+
+/// A script for [`Groups::step`]: `text` finds the epoch's prefix in `base`.
+pub(crate) fn asking(text: &str) -> Script {
+    Script::new(&format!("{}\n{text}", include_str!("ready.lua")))
 }
 
 fn unreadable() -> ViewError {

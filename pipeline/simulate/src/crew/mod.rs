@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use consumers::channel::{ChannelSettings, ChannelStage, Edges, Port};
+use consumers::claims::EmbeddedClaims;
 use consumers::consent::ConsentStage;
 use consumers::delay::DelayStage;
 use consumers::directory::EmbeddedDirectory;
@@ -108,6 +109,7 @@ pub struct Site {
     pub history: History,
     pub log: EmbeddedLog,
     pub view: Arc<EmbeddedDirectory>,
+    pub claims: Arc<EmbeddedClaims>,
     pub keys: Keys,
     pub store: Arc<Store>,
     pub providers: BTreeMap<Channel, Arc<Provider>>,
@@ -204,7 +206,9 @@ impl Crew {
         let directory = site.view.clone();
         let worker = match role {
             Role::Consent => {
-                site.worker(role, ordinal, owner, ConsentStage { directory, view_wait })?
+                let claims = site.claims.clone();
+                let stage = ConsentStage { directory, claims, view_wait };
+                site.worker(role, ordinal, owner, stage)?
             }
             Role::Vault => {
                 let stage = VaultStage {

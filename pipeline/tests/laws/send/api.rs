@@ -1,6 +1,6 @@
 //! The sender API's real router on a port of its own, before doubles that behave.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,10 +9,11 @@ use async_trait::async_trait;
 use parking_lot::{Mutex, RwLock};
 use policy::admit::projection::{ChannelStatus, Standing};
 use policy::admit::service_file;
+use policy::claim::{Claimed, Held, judge};
 use policy::consent::Citizen;
 use producers::http::{ServeLimits, serve};
 use producers::ingest::ports::{
-    Accept, Appended, Claim, Claimed, Claims, Contents, Known, NotReady, Profiles, Statuses,
+    Accept, Appended, Claims, Contents, Known, NotReady, Profiles, Statuses,
 };
 use producers::ingest::{
     Ingest, IngestConfig, IngestMetrics, Limiter, Registry, Sealer, TrustedProxy, router,
@@ -21,6 +22,7 @@ use runtime::log::{Position, TopicPartition};
 use runtime::world::World;
 use schemas::codec::Codec;
 use schemas::content::Content;
+use schemas::headers::Claim;
 use schemas::ids::{MessageId, Pseudonym, ServiceId};
 use schemas::records::{MessageAccepted, ServiceRecord, Status};
 use schemas::topics::{Lane, Topic};
@@ -49,7 +51,9 @@ pub struct Behind {
     /// Message ids in the order of their appends.
     appended: Mutex<Vec<MessageId>>,
     known: Mutex<BTreeMap<MessageId, Known>>,
-    claims: Mutex<HashMap<[u8; 32], (Claim, bool)>>,
+    claims: Mutex<HashMap<[u8; 32], Held>>,
+    /// Those whose append was acknowledged.
+    seen: Mutex<HashSet<MessageId>>,
     /// How many appends there were, for who waits for some.
     count: watch::Sender<usize>,
 }
@@ -74,7 +78,7 @@ impl Behind {
 
 #[async_trait]
 impl Accept for Behind {
-    async fn append(&self, message: MessageAccepted) -> Appended {
+    async fn append(&self, message: MessageAccepted, _: Option<Claim>) -> Appended {
         let mut mood = self.mood.subscribe();
         let room = |mood: &Mood| match mood {
             Mood::Takes | Mood::Forgets => true,
@@ -95,24 +99,26 @@ impl Accept for Behind {
             appended.len()
         };
         self.count.send_replace(nth);
-        if mood == Mood::Forgets && nth % 2 == 1 { Appended::Unknown } else { Appended::Acked }
+        if mood == Mood::Forgets && nth % 2 == 1 {
+            return Appended::Unknown;
+        }
+        self.seen.lock().insert(id);
+        Appended::Acked
     }
 }
 
 #[async_trait]
 impl Claims for Behind {
-    async fn claim(&self, claim: Claim) -> Claimed {
+    async fn claim(&self, claim: &Claim, offered: MessageId) -> Result<Claimed, NotReady> {
         let mut claims = self.claims.lock();
-        let (first, acknowledged) = *claims.entry(claim.name).or_insert((claim, false));
-        match (first.request == claim.request, first.offered == claim.offered) {
-            (false, _) => Claimed::Other,
-            (true, true) => Claimed::New,
-            (true, false) => Claimed::Same { id: first.offered, acknowledged },
-        }
-    }
-
-    async fn acknowledge(&self, name: [u8; 32]) {
-        self.claims.lock().get_mut(&name).unwrap().1 = true;
+        let held = claims.get(&claim.name).copied();
+        claims.entry(claim.name).or_insert(Held {
+            request: claim.request,
+            id: offered,
+            is_in_log: false,
+        });
+        let held = held.map(|held| Held { is_in_log: self.seen.lock().contains(&held.id), ..held });
+        Ok(judge(claim, held))
     }
 }
 
@@ -177,6 +183,7 @@ impl Api {
             appended: Mutex::default(),
             known: Mutex::default(),
             claims: Mutex::default(),
+            seen: Mutex::default(),
             count: watch::Sender::new(0),
         });
         let metrics = prometheus::Registry::new();

@@ -8,13 +8,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use parking_lot::{Mutex, RwLock};
 use policy::admit::projection::Standing;
+use policy::claim::{Claimed, Held, judge};
 use policy::consent::Citizen;
 use producers::ingest::ports::{
-    Accept, Appended, Claim, Claimed, Claims, Contents, Known, NotReady, Profiles, Statuses,
+    Accept, Appended, Claims, Contents, Known, NotReady, Profiles, Statuses,
 };
 use runtime::log::{Position, TopicPartition};
 use runtime::world::{Sources, Task};
 use schemas::content::{Content, Notice};
+use schemas::headers::Claim;
 use schemas::ids::{MessageId, Pseudonym, ServiceId, Timestamp};
 use schemas::records::MessageAccepted;
 use schemas::topics::Topic;
@@ -62,6 +64,8 @@ pub enum Mood {
 pub struct Log {
     pub mood: Mutex<Mood>,
     pub records: Mutex<Vec<MessageAccepted>>,
+    /// What each of them claims.
+    pub claims: Mutex<Vec<Option<Claim>>>,
     pub view: Arc<View>,
     pub transit: Arc<RwLock<TransitKeys>>,
 }
@@ -89,7 +93,7 @@ impl Log {
 
 #[async_trait]
 impl Accept for Log {
-    async fn append(&self, message: MessageAccepted) -> Appended {
+    async fn append(&self, message: MessageAccepted, claim: Option<Claim>) -> Appended {
         let mood = *self.mood.lock();
         if mood == Mood::Full {
             return Appended::NotTaken;
@@ -98,6 +102,7 @@ impl Accept for Log {
             self.view.project(&message);
         }
         self.records.lock().push(message);
+        self.claims.lock().push(claim);
         match mood {
             Mood::TakesInSilence => Appended::Unknown,
             Mood::Takes | Mood::Full => Appended::Acked,
@@ -190,27 +195,22 @@ impl Profiles for View {
 #[derive(Default)]
 pub struct ClaimStore {
     pub down: AtomicBool,
-    claims: Mutex<HashMap<[u8; 32], (Claim, bool)>>,
+    /// Whether its view has seen what was appended.
+    pub lags: AtomicBool,
+    claims: Mutex<HashMap<[u8; 32], Held>>,
 }
 
 #[async_trait]
 impl Claims for ClaimStore {
-    async fn claim(&self, claim: Claim) -> Claimed {
+    async fn claim(&self, claim: &Claim, offered: MessageId) -> Result<Claimed, NotReady> {
         if self.down.load(Ordering::SeqCst) {
-            return Claimed::Unavailable;
+            return Err(NotReady);
         }
+        let is_in_log = !self.lags.load(Ordering::SeqCst);
         let mut claims = self.claims.lock();
-        let (first, acknowledged) = *claims.entry(claim.name).or_insert((claim, false));
-        if first.request != claim.request {
-            Claimed::Other
-        } else if first.offered == claim.offered {
-            Claimed::New
-        } else {
-            Claimed::Same { id: first.offered, acknowledged }
-        }
-    }
-
-    async fn acknowledge(&self, name: [u8; 32]) {
-        self.claims.lock().get_mut(&name).unwrap().1 = true;
+        let held = claims.get(&claim.name).map(|held| Held { is_in_log, ..*held });
+        let ours = Held { request: claim.request, id: offered, is_in_log };
+        claims.entry(claim.name).or_insert(ours);
+        Ok(judge(claim, held))
     }
 }

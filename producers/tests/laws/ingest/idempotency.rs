@@ -61,8 +61,9 @@ async fn two_services_may_use_one_key() {
 }
 
 #[tokio::test]
-async fn what_was_never_acknowledged_is_appended_again_under_the_same_id() {
+async fn what_was_never_seen_in_the_log_is_appended_again_under_the_same_id() {
     let api = Api::start().await;
+    api.claims.lags.store(true, Ordering::SeqCst);
     *api.log.mood.lock() = Mood::TakesInSilence;
     assert_eq!(submit(&api, PLAIN, "k", &a_body()).await.status(), 500);
     *api.log.mood.lock() = Mood::Full;
@@ -71,6 +72,9 @@ async fn what_was_never_acknowledged_is_appended_again_under_the_same_id() {
     let id = id_of(submit(&api, PLAIN, "k", &a_body()).await).await;
     let ids: Vec<_> = api.log.records.lock().iter().map(|record| record.message_id).collect();
     assert_eq!(ids, [id, id]);
+    let claims = api.log.claims.lock().clone();
+    assert!(claims[0].is_some() && claims[0] == claims[1], "both tell whose copy they are");
+    api.claims.lags.store(false, Ordering::SeqCst);
     assert_eq!(id_of(submit(&api, PLAIN, "k", &a_body()).await).await, id);
     assert_eq!(api.log.len(), 2);
 }
@@ -82,6 +86,7 @@ async fn without_a_claim_store_nothing_is_appended() {
     assert_eq!(submit(&api, PLAIN, "k", &a_body()).await.status(), 429);
     assert_eq!(api.log.len(), 0);
     assert_eq!(api.submit(PLAIN, &a_body()).await.status(), 201, "no key, no claim");
+    assert_eq!(*api.log.claims.lock(), [None]);
 }
 
 #[tokio::test]

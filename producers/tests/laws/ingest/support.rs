@@ -91,6 +91,7 @@ impl Api {
         let log = Arc::new(Log {
             mood: Mutex::new(Mood::Takes),
             records: Mutex::default(),
+            claims: Mutex::default(),
             view: view.clone(),
             transit,
         });
