@@ -8,6 +8,8 @@ mod doubles;
 mod people;
 #[path = "relay/rig.rs"]
 mod rig;
+#[path = "relay/rights.rs"]
+mod rights;
 #[path = "relay/seeded.rs"]
 mod seeded;
 #[path = "relay/silence.rs"]

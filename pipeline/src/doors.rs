@@ -50,8 +50,15 @@ pub async fn operations(
     Ok(open(listener, router, None, closed))
 }
 
+/// Well below the time that whoever scrapes gives us.
+const VIEW_PATIENCE: Duration = Duration::from_secs(1);
+
 async fn metrics(State(site): State<Arc<Site>>) -> Response {
     site.edges.report(&site.metrics);
+    let directory = site.views.directory();
+    let asked = tokio::time::timeout(VIEW_PATIENCE, directory.read(&[])).await;
+    let ready = i64::from(matches!(asked, Ok(Ok(_))));
+    site.metrics.view_ready.with_label_values(&["directory"]).set(ready);
     let mut text = Vec::new();
     let encoder = TextEncoder::new();
     if encoder.encode(&site.metrics.registry.gather(), &mut text).is_err() {

@@ -21,6 +21,7 @@ pub enum Need {
     Postfix,
     OpenSslTool,
     Python,
+    Prometheus,
 }
 
 /// What the workspace needs to be built: librdkafka is compiled with compression and TLS.
@@ -39,6 +40,7 @@ impl Need {
             Self::Postfix => "postfix",
             Self::OpenSslTool => "openssl",
             Self::Python => "python3-venv",
+            Self::Prometheus => "prometheus",
         }
     }
 
@@ -53,6 +55,7 @@ impl Need {
             Self::Postfix => process::find("postfix").is_some(),
             Self::OpenSslTool => process::find("openssl").is_some(),
             Self::Python => python().is_some(),
+            Self::Prometheus => process::find("promtool").is_some(),
         }
     }
 }

@@ -26,7 +26,7 @@ use schemas::content::{Content, Notice};
 use schemas::headers::Headers;
 use schemas::ids::{MessageId, ServiceId};
 use schemas::records::{
-    MessageAccepted, MessageStatus, Reason, Sealed, SealedContent, TransitKeyRecord,
+    MessageAccepted, MessageStatus, Reason, Sealed, SealedContent, Status, TransitKeyRecord,
 };
 use schemas::topics::{Channel, DelayClass, Lane, Topic};
 use sealing::{
@@ -35,6 +35,7 @@ use sealing::{
 
 use crate::doubles::{FakePort, MemoryStore};
 use crate::people::{PEOPLE, Person};
+use crate::rights::{Watched, Written};
 use crate::seeded::{START, Seeded};
 
 const PARTITIONS: u32 = 3;
@@ -50,6 +51,8 @@ impl<S: Stage> Steps for Worker<S> {
     }
 }
 
+const STAGES: [&str; 6] = ["consent", "vault", "delay", "apns", "fcm", "email"];
+
 pub struct Rig {
     pub log: EmbeddedLog,
     pub seeded: Seeded,
@@ -64,6 +67,8 @@ pub struct Rig {
     pub projecting: bool,
     /// In one round of so many the next commit is made to fail; in none at 0.
     pub faults: u64,
+    /// What each stage wrote to.
+    pub written: Written,
 }
 
 /// Events of every message, by the order of their sequence numbers.
@@ -80,8 +85,15 @@ impl Rig {
         let ports: BTreeMap<_, _> = Channel::ALL.map(port).into();
         let store = Arc::new(MemoryStore::default());
         let metrics = Metrics::new(prometheus::Registry::new());
-        let crew =
-            Crew { log: &log, world: &world, keys: &keys, view: view.clone(), metrics: &metrics };
+        let written = Written::default();
+        let crew = Crew {
+            log: &log,
+            world: &world,
+            keys: &keys,
+            view: view.clone(),
+            metrics: &metrics,
+            written: &written,
+        };
         let workers = crew.workers(&ports, &store);
         let pace = Pace { batch: 7, wait: Duration::ZERO, ..Pace::default() };
         let projection: Arc<dyn Projection> = view;
@@ -99,6 +111,7 @@ impl Rig {
             projector,
             projecting: true,
             faults: 0,
+            written,
         };
         let people = PEOPLE.into_iter().flat_map(|person| person.records(&rig.keys));
         rig.write(people.collect());
@@ -235,9 +248,15 @@ impl Rig {
 
     /// Commits that went back, over all stages.
     pub fn rewinds(&self) -> u64 {
-        let stages = ["consent", "vault", "delay", "apns", "fcm", "email"];
         let of_one = |stage| self.metrics.rewinds.with_label_values(&[stage, "live"]).get();
-        stages.into_iter().map(of_one).sum()
+        STAGES.into_iter().map(of_one).sum()
+    }
+
+    /// Events of this status that the stages have counted.
+    pub fn told(&self, status: Status) -> u64 {
+        let labels = |stage| [stage, "live", status.name()];
+        let of_one = |stage| self.metrics.statuses.with_label_values(&labels(stage)).get();
+        STAGES.into_iter().map(of_one).sum()
     }
 
     /// Sends over all channels.
@@ -288,6 +307,7 @@ struct Crew<'a> {
     keys: &'a Keys,
     view: Arc<EmbeddedDirectory>,
     metrics: &'a Metrics,
+    written: &'a Written,
 }
 
 impl Crew<'_> {
@@ -337,6 +357,8 @@ impl Crew<'_> {
         let seat = Seat { group: format!("{}.live", stage.name()), topics, ordinal: 0 };
         self.log.apply(&[], PARTITIONS, std::slice::from_ref(&seat)).expect("first offsets");
         let member = self.log.join(&seat).expect("a free seat");
+        let member = Watched { member, stage: stage.name(), written: self.written.clone() };
+        let member = Box::new(member);
         let limits = Limits { batch: 8, batches: 3, ..Limits::default() };
         let world = self.world.clone();
         let metrics = self.metrics.clone();

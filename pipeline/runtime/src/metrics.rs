@@ -10,8 +10,12 @@ pub struct Metrics {
     pub records_in: IntCounterVec,
     /// Records ended, by stage, lane, outcome and reason.
     pub records_out: IntCounterVec,
+    /// Status events committed, by stage, lane and status.
+    pub statuses: IntCounterVec,
     /// Faults, by stage, lane and reason.
     pub faults: IntCounterVec,
+    /// Partitions that are owned and read, by stage and lane.
+    pub partitions: IntGaugeVec,
     /// Records behind, by stage and lane.
     pub lag: IntGaugeVec,
     /// Age of the oldest record in hand.
@@ -34,6 +38,8 @@ pub struct Metrics {
     pub handed_over: IntCounterVec,
     /// What they were answered in the end, by channel and class.
     pub late_answers: IntCounterVec,
+    /// Whether a view may be asked; brought up to date when somebody looks.
+    pub view_ready: IntGaugeVec,
     pub edge: EdgeMetrics,
 }
 
@@ -77,7 +83,9 @@ pub const CATALOGUE: &[(&str, &str, &[&str])] = &[
         "Records ended, by outcome and reason.",
         &["stage", "lane", "outcome", "reason"],
     ),
+    ("stage_statuses_total", "Status events committed.", &["stage", "lane", "status"]),
     ("stage_faults_total", "Records held back by a fault of ours.", &["stage", "lane", "reason"]),
+    ("stage_partitions", "Partitions owned and read.", &["stage", "lane"]),
     ("stage_lag_records", "Records behind in the partitions owned.", &["stage", "lane"]),
     ("stage_oldest_seconds", "Age of the oldest record in hand.", &["stage", "lane"]),
     ("stage_in_flight_records", "Records between poll and commit.", &["stage", "lane"]),
@@ -105,6 +113,7 @@ pub const CATALOGUE: &[(&str, &str, &[&str])] = &[
         "What sends that were handed over were answered; indeterminate: nothing.",
         &["channel", "outcome"],
     ),
+    ("view_ready", "1 while the view may be asked.", &["view"]),
     ("edge_breaker_state", "1 for the state that the breaker is in.", &["channel", "state"]),
     ("edge_breaker_openings_total", "Times that the breaker opened.", &["channel", "cause"]),
     ("edge_guard_tripped", "1 while dead addresses are not believed.", &["channel"]),
@@ -141,7 +150,9 @@ impl Metrics {
         Self {
             records_in: maker.counter("stage_records_in_total"),
             records_out: maker.counter("stage_records_out_total"),
+            statuses: maker.counter("stage_statuses_total"),
             faults: maker.counter("stage_faults_total"),
+            partitions: maker.gauge("stage_partitions"),
             lag: maker.gauge("stage_lag_records"),
             oldest: maker.gauge("stage_oldest_seconds"),
             in_flight: maker.gauge("stage_in_flight_records"),
@@ -153,6 +164,7 @@ impl Metrics {
             not_started: maker.counter("channel_not_started_total"),
             handed_over: maker.counter("channel_handed_over_total"),
             late_answers: maker.counter("channel_late_answers_total"),
+            view_ready: maker.gauge("view_ready"),
             edge: EdgeMetrics::new(&maker),
             registry,
         }

@@ -11,7 +11,8 @@ use futures::FutureExt;
 use schemas::codec::DecodeError;
 use schemas::headers::Headers;
 use schemas::ids::Timestamp;
-use schemas::records::Reason;
+use schemas::records::{MessageStatus, Reason, Status};
+use schemas::topics::Topic;
 
 use crate::dead::{self, SealBytes};
 use crate::dead_limit::{DeadLimit, DeadLimits, Leave};
@@ -275,6 +276,7 @@ impl<S: Stage> Worker<S> {
     fn commit(&mut self, trigger: &str) -> Result<(), LogError> {
         let prefix = self.ledger.prefix(self.limits.transaction);
         let offsets = prefix.offsets.clone();
+        let statuses = self.statuses(&prefix.outputs);
         let started = Instant::now();
         let result =
             self.member.commit(Transaction { outputs: prefix.outputs, offsets: prefix.offsets });
@@ -284,6 +286,10 @@ impl<S: Stage> Worker<S> {
         match result {
             Ok(()) => {
                 self.ledger.committed(&offsets);
+                for status in statuses {
+                    let labels = [self.stage.name(), self.lane, status.name()];
+                    self.metrics.statuses.with_label_values(&labels).inc();
+                }
                 Ok(())
             }
             Err(CommitError::Rewound { committed, why }) => {
@@ -294,6 +300,14 @@ impl<S: Stage> Worker<S> {
             }
             Err(CommitError::Log(error)) => Err(error),
         }
+    }
+
+    /// What senders are told by these outputs.
+    fn statuses(&self, outputs: &[Outgoing]) -> Vec<Status> {
+        let events = outputs.iter().filter(|output| output.topic == Topic::Status);
+        let values = events.filter_map(|event| event.value.as_deref());
+        let decoded = values.map(|value| self.world.codec.decode::<MessageStatus>(value));
+        decoded.filter_map(|event| event.ok().map(|event| event.status)).collect()
     }
 
     fn take(&mut self, wait: Duration) -> Result<bool, LogError> {
@@ -424,7 +438,10 @@ impl<S: Stage> Worker<S> {
         self.last_report = now;
         let labels = [self.stage.name(), self.lane];
         let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-        let lag: u64 = self.member.lag().into_iter().map(|(_, behind)| behind).sum();
+        let behind = self.member.lag();
+        let owned = i64::try_from(behind.len()).unwrap_or(i64::MAX);
+        self.metrics.partitions.with_label_values(&labels).set(owned);
+        let lag: u64 = behind.into_iter().map(|(_, behind)| behind).sum();
         self.metrics.lag.with_label_values(&labels).set(gauge(lag));
         let in_hand = u64::try_from(self.ledger.in_hand()).unwrap_or(u64::MAX);
         self.metrics.in_flight.with_label_values(&labels).set(gauge(in_hand));

@@ -3,6 +3,7 @@
 
 mod render;
 mod tools;
+mod watching;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -23,6 +24,7 @@ pub fn run() -> Result<ExitCode> {
 fn check() -> Result<Tally> {
     let mut tally = render::variants()?;
     tally.add(render::refusals()?);
+    tally.add(watching::check()?);
     Ok(tally)
 }
 
@@ -32,6 +34,7 @@ pub fn quickly() -> Result<Tally> {
     if Tool::ALL.into_iter().all(Tool::is_here) {
         tally.add(check()?);
     } else {
+        tally.add(watching::check()?);
         tally.skip(
             "rendering the chart: its tools are not built; `cargo xtask helm` builds them".into(),
         );

@@ -10,6 +10,7 @@ mod rust;
 mod sizes;
 mod stages;
 mod tree;
+mod watching;
 mod words;
 
 use std::process::ExitCode;
@@ -22,7 +23,7 @@ pub use tree::{Finding, Tree};
 
 type Rule = (&'static str, fn(&Tree) -> Vec<Finding>);
 
-const RULES: [Rule; 17] = [
+const RULES: [Rule; 20] = [
     ("a_file_fits_its_limit", sizes::a_file_fits_its_limit),
     ("a_function_fits_its_limit", sizes::a_function_fits_its_limit),
     ("an_exception_is_still_needed", sizes::an_exception_is_still_needed),
@@ -38,6 +39,9 @@ const RULES: [Rule; 17] = [
         "the_charts_configuration_equals_the_defaults",
         chart::the_charts_configuration_equals_the_defaults,
     ),
+    ("exported_metrics_equal_the_table", watching::exported_metrics_equal_the_table),
+    ("what_is_watched_is_exported", watching::what_is_watched_is_exported),
+    ("an_alert_has_a_page_and_a_test", watching::an_alert_has_a_page_and_a_test),
     ("a_law_in_a_document_exists", laws::a_law_in_a_document_exists),
     ("no_registry_host_is_named", hygiene::no_registry_host_is_named),
     ("no_path_of_a_machine_is_named", hygiene::no_path_of_a_machine_is_named),
