@@ -9,6 +9,7 @@ pub mod directory;
 pub mod email;
 pub mod fcm;
 pub mod gate;
+mod held;
 pub mod keys;
 pub mod status;
 pub mod vault;

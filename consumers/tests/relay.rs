@@ -4,6 +4,8 @@
 
 #[path = "relay/doubles.rs"]
 mod doubles;
+#[path = "relay/held.rs"]
+mod held;
 #[path = "relay/people.rs"]
 mod people;
 #[path = "relay/rig.rs"]

@@ -83,14 +83,13 @@ impl Statuses for ViewStatuses {
         let until = self.world.now().plus(wait);
         let mut entry = self.view.latest(id).await.map_err(|_| NotReady)?;
         loop {
-            let Some(found) = entry else { return Ok(None) };
-            let known = known(&found);
-            let only_accepted =
-                known.as_ref().is_some_and(|k| k.standing.status == Status::Accepted);
-            if !only_accepted || self.world.now() >= until {
+            let known = entry.as_ref().and_then(known);
+            let settled = known.as_ref().is_some_and(|k| k.standing.status != Status::Accepted);
+            if settled || self.world.now() >= until {
                 return Ok(known);
             }
-            let changed = self.view.wait_change(id, found.place(), until).await;
+            let place = entry.as_ref().and_then(Entry::place);
+            let changed = self.view.wait_change(id, place, until).await;
             entry = changed.map_err(|_| NotReady)?;
         }
     }
@@ -186,7 +185,9 @@ impl Profiles for DirectoryProfiles {
     async fn citizen(&self, citizen: Pseudonym, service: &ServiceId) -> Result<Citizen, NotReady> {
         let asks = [(citizen, service.clone())];
         let (found, _) = self.0.read(&asks).await.map_err(|_| NotReady)?;
-        found.into_iter().next().map(|found| found.citizen).ok_or(NotReady)
+        // Of a held citizen nobody knows what they chose.
+        let citizen = found.into_iter().next().map(|found| found.citizen);
+        citizen.filter(|citizen| !citizen.held).ok_or(NotReady)
     }
 }
 
@@ -197,5 +198,58 @@ pub struct ViewClaims(pub Arc<dyn ClaimView>);
 impl Claims for ViewClaims {
     async fn claim(&self, claim: &Claim, offered: MessageId) -> Result<Claimed, NotReady> {
         self.0.claim(claim, offered).await.map_err(|_| NotReady)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use consumers::status::{Accepted, Place};
+    use consumers::view::ViewError;
+    use runtime::log::{Position, TopicPartition};
+    use schemas::codec::Codec;
+    use schemas::ids::Timestamp;
+    use schemas::topics::Lane;
+
+    use super::*;
+
+    /// A view that reads an acceptance only while it is waited for.
+    struct Behind(Entry);
+
+    #[async_trait]
+    impl StatusView for Behind {
+        async fn latest(&self, _: MessageId) -> Result<Option<Entry>, ViewError> {
+            Ok(None)
+        }
+        async fn wait_change(
+            &self,
+            _: MessageId,
+            after: Option<Place>,
+            until: Timestamp,
+        ) -> Result<Option<Entry>, ViewError> {
+            assert!(after.is_none() && until > Timestamp(0));
+            Ok(Some(self.0.clone()))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_message_that_the_view_has_not_reached_is_waited_for() {
+        let at = TopicPartition { topic: Topic::Accepted(Lane::Live), partition: 0 };
+        let accepted = Accepted {
+            service_id: ServiceId::from("s"),
+            citizen: Pseudonym([1; 16]),
+            lane: Lane::Live,
+            accepted_at: Timestamp(1),
+            expires_at: Timestamp(2),
+            position: Position { at, offset: 0 },
+        };
+        let mut entry = Entry::default();
+        entry.accepted = Some(accepted);
+        let view = Arc::new(Behind(entry));
+        let world = World::real(tokio::runtime::Handle::current(), Codec::default(), 1.0);
+        let statuses = ViewStatuses { view, world };
+        let id = MessageId::from_parts(1, 1);
+        assert!(statuses.standing(id, Duration::ZERO).await == Ok(None), "without a wait");
+        let known = statuses.standing(id, Duration::from_millis(30)).await;
+        assert!(known.is_ok_and(|known| known.is_some()));
     }
 }

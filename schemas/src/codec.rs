@@ -29,6 +29,18 @@ pub enum DecodeError {
     Malformed(&'static str),
 }
 
+impl DecodeError {
+    /// Whether a process of another version, or with other pinned ids, may well read it: whoever must
+    /// not pass a record over waits then.
+    #[must_use]
+    pub fn is_of_another_version(&self) -> bool {
+        match self {
+            Self::UnknownFingerprint(_) | Self::UnknownId(..) => true,
+            Self::NoFrame | Self::Malformed(_) => false,
+        }
+    }
+}
+
 /// A record with its schema, newest version first.
 pub trait Record: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// Subject: the file's stem in `avro/` and, with `-value`, in a registry.

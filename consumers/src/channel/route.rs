@@ -10,6 +10,8 @@ use schemas::ids::Timestamp;
 use schemas::records::{Reason, Status, Story};
 use schemas::topics::{Channel, Topic};
 
+use crate::held::LOOK_AGAIN;
+
 use super::events::Events;
 use super::telling::dice;
 
@@ -34,8 +36,9 @@ pub fn route(mut routed: Routed<'_>, world: &World) -> Result<Outcome, Fault> {
     let facts = Facts { consent: routed.consent, down: routed.down, here: routed.here };
     match next_step(&routed.story, &facts, now) {
         Step::Hold => {
-            let retry_at = now.plus(std::time::Duration::from_secs(1));
-            Err(Fault { why: Reason::Held, retry_at })
+            let until = now.plus(world.scaled(LOOK_AGAIN));
+            let record = next_record(&routed, routed.here, now, world);
+            Ok(Outcome::Postpone { record, until, why: Reason::Held, also: routed.also })
         }
         Step::Send(channel) => {
             let record = next_record(&routed, channel, now, world);

@@ -20,6 +20,7 @@ use schemas::topics::{Channel, Topic};
 use crate::channel::{attempt_record, of_message};
 use crate::claims::{ClaimView, Sighting};
 use crate::directory::{Directory, Found};
+use crate::held;
 use crate::view::ViewError;
 
 /// One directory read a batch, one decision a record.
@@ -43,7 +44,10 @@ impl ConsentStage {
         let mut events = of_message(accepted, 0, &received.headers, &world.codec);
         events.say(Status::Accepted, Reason::None, accepted.accepted_at);
         match decide(&found.citizen, &ask, now) {
-            Consent::Held => Err(self.fault(Reason::Held, world)),
+            Consent::Held => {
+                let (topic, value) = (Topic::Accepted(accepted.lane), world.codec.encode(accepted));
+                Ok(held::postpone(topic, accepted.citizen, value, &received.headers, world))
+            }
             Consent::NotOnBoard(reason) => {
                 events.say(Status::NotOnBoard, reason, now);
                 Ok(Outcome::Forward(events.records))

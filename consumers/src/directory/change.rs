@@ -1,13 +1,15 @@
 //! What one record of the directory's topics changes.
 
 use runtime::log::Incoming;
-use schemas::codec::{Codec, Record};
+use schemas::codec::{Codec, DecodeError, Record};
 use schemas::ids::{Generation, MessageId, Pseudonym, ServiceId};
 use schemas::records::{
     Activation, CitizenErased, CitizenKeyRecord, CitizenProfile, Device, DeviceDeath,
     MessageStored, Preference, Unsubscribe,
 };
 use schemas::topics::Topic;
+
+use crate::view::{ViewError, unread};
 
 /// A record, understood.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,6 +24,8 @@ pub enum Change {
     Held(Pseudonym, Part),
     /// Neither citizen nor message can be named: operators must look.
     Nameless,
+    /// Another version of this program can read it: it is neither understood here nor passed over.
+    Unread(DecodeError),
 }
 
 /// Where a fact belongs within a citizen's dossier; one record key, one part.
@@ -80,10 +84,18 @@ impl Fact {
         }
     }
 
-    /// Reads a value that lies in `part`.
-    pub(crate) fn read(part: &Part, value: &[u8], codec: &Codec) -> Option<Self> {
-        fn of<R: Record>(codec: &Codec, value: &[u8], fact: fn(R) -> Fact) -> Option<Fact> {
-            codec.decode(value).ok().map(fact)
+    /// Reads a value that lies in `part`; `None` where nobody knows what belongs there.
+    pub(crate) fn read(
+        part: &Part,
+        value: &[u8],
+        codec: &Codec,
+    ) -> Option<Result<Self, DecodeError>> {
+        fn of<R: Record>(
+            codec: &Codec,
+            value: &[u8],
+            fact: fn(R) -> Fact,
+        ) -> Option<Result<Fact, DecodeError>> {
+            Some(codec.decode(value).map(fact))
         }
         match part {
             Part::Profile => of(codec, value, |it| Self::Profile(Box::new(it))),
@@ -111,8 +123,9 @@ impl Change {
         let Some((citizen, part)) = named(record) else { return Self::Nameless };
         let Some(value) = &record.value else { return Self::Remove(citizen, part) };
         match Fact::read(&part, value, codec) {
-            Some(fact) if fact.part() == (citizen, part.clone()) => Self::Put(citizen, fact),
-            Some(_) | None => Self::Held(citizen, part),
+            Some(Ok(fact)) if fact.part() == (citizen, part.clone()) => Self::Put(citizen, fact),
+            Some(Err(error)) if error.is_of_another_version() => Self::Unread(error),
+            Some(Ok(_) | Err(_)) | None => Self::Held(citizen, part),
         }
     }
 
@@ -122,11 +135,24 @@ impl Change {
             (Some(message), None) => Self::Unstored(message),
             (Some(message), Some(value)) => match codec.decode::<MessageStored>(value) {
                 Ok(stored) if stored.message_id == message => Self::Stored(stored),
+                Err(error) if error.is_of_another_version() => Self::Unread(error),
                 Ok(_) | Err(_) => Self::Nameless,
             },
             (None, _) => Self::Nameless,
         }
     }
+}
+
+/// The changes of a read, or why it must be read again by somebody else.
+///
+/// # Errors
+/// `Down`: a record of another version. Nothing of the read may be applied.
+pub(super) fn changes(records: &[Incoming], codec: &Codec) -> Result<Vec<Change>, ViewError> {
+    let read = |record: &Incoming| {
+        let change = Change::read(record, codec);
+        if let Change::Unread(error) = &change { Err(unread(record, error)) } else { Ok(change) }
+    };
+    records.iter().map(read).collect()
 }
 
 /// Whose record it is and where it belongs, by topic and key.

@@ -44,7 +44,7 @@ impl Dossier {
             Change::Held(_, part) => {
                 self.held.insert(part);
             }
-            Change::Stored(_) | Change::Unstored(_) | Change::Nameless => {}
+            Change::Stored(_) | Change::Unstored(_) | Change::Nameless | Change::Unread(_) => {}
         }
     }
 

@@ -10,6 +10,7 @@ use schemas::ids::{MessageId, Pseudonym, ServiceId, Timestamp};
 use schemas::records::MessageStored;
 use tokio::sync::watch;
 
+use super::change::changes;
 use super::hints::{Held, Hint, HintId, Hints};
 use super::{Change, Directory, Dossier, Fact, Found, Register};
 use crate::view::{Projection, ViewError, moves};
@@ -56,8 +57,7 @@ impl EmbeddedDirectory {
 }
 
 impl State {
-    fn apply(&mut self, record: &Incoming, world: &World) {
-        let change = Change::read(record, &world.codec);
+    fn apply(&mut self, record: &Incoming, change: Change) {
         match &change {
             Change::Put(citizen, fact) => {
                 let person = self.people.entry(*citizen).or_default();
@@ -89,6 +89,7 @@ impl State {
                 }
             }
             Change::Nameless => super::say_nameless(record),
+            Change::Unread(_) => {}
         }
     }
 
@@ -122,12 +123,13 @@ impl Projection for EmbeddedDirectory {
         if moves.is_empty() {
             return Ok(());
         }
+        let all = changes(&read.records, &self.world.codec)?;
         {
             let mut state = self.state.write();
-            for record in &read.records {
+            for (record, change) in read.records.iter().zip(all) {
                 let Position { at, offset } = record.position;
                 if state.next.get(&at).is_none_or(|next| offset >= *next) {
-                    state.apply(record, &self.world);
+                    state.apply(record, change);
                 }
             }
             for (at, offset) in moves {

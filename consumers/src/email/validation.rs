@@ -27,6 +27,7 @@ use tokio::sync::Semaphore;
 use super::port::EmailPort;
 use crate::channel::{NotStarted, Port};
 use crate::directory::{Directory, Found};
+use crate::held;
 use crate::keys::{self, Keys};
 
 /// A link in clear; it lives in memory only and prints as nothing.
@@ -106,6 +107,10 @@ impl ValidationStage {
         // Looked up once there is a place: what the send stands on is as young as can be.
         let now = world.now();
         let found = self.look_up(&asked, world).await?;
+        if found.citizen.held {
+            let (topic, value) = (Topic::Validation, world.codec.encode(&asked));
+            return Ok(held::postpone(topic, asked.citizen, value, &received.headers, world));
+        }
         let profile = found.citizen.profile.as_ref();
         match due(&asked, profile, now) {
             Due::Send => {}
@@ -147,8 +152,7 @@ impl ValidationStage {
         let asks = [(asked.citizen, ServiceId::from(""))];
         let read = self.directory.read(&asks).await;
         let (found, _) = read.map_err(|_| self.wait(Reason::ViewNotReady, world))?;
-        let found = found.into_iter().next().unwrap_or_default();
-        if found.citizen.held { Err(self.wait(Reason::Held, world)) } else { Ok(found) }
+        Ok(found.into_iter().next().unwrap_or_default())
     }
 
     /// `None`: the citizen's key has not arrived yet.

@@ -69,10 +69,12 @@ impl Projection for EmbeddedStatus {
         if moves.is_empty() {
             return Ok(());
         }
+        let news = read.records.iter().map(|record| News::read(record, &self.world.codec));
+        let news = news.collect::<Result<Vec<_>, _>>()?;
         {
             let mut state = self.state.write();
-            for record in &read.records {
-                match News::read(record, &self.world.codec) {
+            for (record, news) in read.records.iter().zip(news) {
+                match news {
                     Some((message, news)) => state.take(message, news, record.appended_at),
                     None => super::say_unread(record),
                 }

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use runtime::log::{Incoming, Position};
-use schemas::codec::Codec;
+use schemas::codec::{Codec, DecodeError};
 use schemas::ids::{MessageId, Pseudonym, ServiceId, Timestamp};
 use schemas::records::{MessageAccepted, MessageStatus};
 use schemas::topics::{Channel, Lane, Topic};
+
+use crate::view::{ViewError, unread};
 
 /// Events without a rank (attempts, waiting) that are kept of one message; the oldest leave first.
 pub(super) const TIMELINE: usize = 32;
@@ -108,14 +110,28 @@ impl Entry {
 impl News {
     /// The news in a record of [`topics`](super::topics), with the message it is about; absent where
     /// the record tells nothing (undecodable, a tombstone).
-    #[must_use]
-    pub fn read(record: &Incoming, codec: &Codec) -> Option<(MessageId, Self)> {
-        let value = record.value.as_ref()?;
-        if record.position.at.topic == Topic::Status {
-            let event: MessageStatus = codec.decode(value).ok()?;
-            return Some((event.message_id, Self::Event(event)));
+    ///
+    /// # Errors
+    /// `Down`: another version of this program can read it.
+    pub fn read(record: &Incoming, codec: &Codec) -> Result<Option<(MessageId, Self)>, ViewError> {
+        let Some(value) = &record.value else { return Ok(None) };
+        match Self::decode(record, value, codec) {
+            Ok(news) => Ok(Some(news)),
+            Err(error) if error.is_of_another_version() => Err(unread(record, &error)),
+            Err(_) => Ok(None),
         }
-        let accepted: MessageAccepted = codec.decode(value).ok()?;
+    }
+
+    fn decode(
+        record: &Incoming,
+        value: &[u8],
+        codec: &Codec,
+    ) -> Result<(MessageId, Self), DecodeError> {
+        if record.position.at.topic == Topic::Status {
+            let event: MessageStatus = codec.decode(value)?;
+            return Ok((event.message_id, Self::Event(event)));
+        }
+        let accepted: MessageAccepted = codec.decode(value)?;
         let id = accepted.message_id;
         let accepted = Accepted {
             service_id: accepted.service_id,
@@ -125,6 +141,6 @@ impl News {
             expires_at: accepted.expires_at,
             position: record.position,
         };
-        Some((id, Self::Accepted(accepted)))
+        Ok((id, Self::Accepted(accepted)))
     }
 }

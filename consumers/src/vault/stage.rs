@@ -22,6 +22,7 @@ use schemas::topics::{Channel, Topic};
 use super::store::VaultStore;
 use crate::channel::{Routed, of_message, route};
 use crate::directory::{Directory, Found};
+use crate::held;
 use crate::keys::{self, Keys};
 
 /// Stores, then says STORED.
@@ -68,7 +69,12 @@ impl VaultStage {
         let now = world.now();
         let permission = match self.consent(received, found, now) {
             Consent::Permitted(p) if p.generation == received.value.generation => p,
-            Consent::Held => return Plan::Decided(Err(self.fault(Reason::Held, world))),
+            Consent::Held => {
+                let topic = Topic::Permitted(accepted.lane);
+                let (citizen, value) = (accepted.citizen, world.codec.encode(&received.value));
+                let waits = held::postpone(topic, citizen, value, &received.headers, world);
+                return Plan::Decided(Ok(waits));
+            }
             // Left between consent and here: the message never reached the inbox.
             Consent::Permitted(_) | Consent::FallbackEmail => {
                 let reason = Reason::NoProfile;

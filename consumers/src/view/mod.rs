@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use runtime::log::{Read, TopicPartition};
+use runtime::log::{Incoming, Position, Read, TopicPartition};
+use schemas::codec::DecodeError;
 
 mod projector;
 mod redis;
@@ -58,6 +59,16 @@ pub trait Projection: Send + Sync {
     /// # Errors
     /// As [`Projection::apply`].
     async fn mark_ready(&self) -> Result<(), ViewError>;
+}
+
+/// What stops a view at a record that another version wrote: it is neither understood nor passed over.
+pub(crate) fn unread(record: &Incoming, error: &DecodeError) -> ViewError {
+    let Position { at, offset } = record.position;
+    ViewError::Down(format!(
+        "{error} ({}/{} at {offset}): update this process, or pin the id in registry_ids; until then \
+         the view stands still",
+        at.topic, at.partition
+    ))
 }
 
 /// Next offset of each partition that `read` touches.

@@ -86,6 +86,23 @@ impl Person {
         self.record(Topic::Profile, "", &profile)
     }
 
+    /// A preference that nobody can decode: whose it is its key says.
+    pub fn spoilt(self) -> Outgoing {
+        Outgoing { value: Some(b"rubbish".to_vec()), ..self.mended() }
+    }
+
+    /// The end of that preference.
+    pub fn mended(self) -> Outgoing {
+        let citizen = self.id.to_string();
+        Outgoing {
+            topic: Topic::Preference,
+            key: format!("{citizen}+01OTHER").into_bytes(),
+            partition_by: citizen.into_bytes(),
+            value: None,
+            headers: Headers::default(),
+        }
+    }
+
     fn profile(self, version: i64, email: Option<Sealed>) -> CitizenProfile {
         CitizenProfile {
             citizen: self.id,

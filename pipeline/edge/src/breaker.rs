@@ -20,9 +20,8 @@ pub struct BreakerConfig {
     pub min_count: u32,
     /// Opens when the share of failures among successes and failures reaches this, in `(0, 1]`.
     pub failure_share: f64,
-    /// First wait when open; doubled each time it opens again before it was closed. Not below
-    /// the pool's request timeout, so that late answers to old sends arrive while it is open and
-    /// are not taken for answers to probes.
+    /// First wait when open; doubled each time it opens again before it was closed. Best not below the
+    /// time-out of a request: a late answer to an old send is taken for one to a probe otherwise.
     pub open_ms: i64,
     /// Longest wait when open.
     pub open_cap_ms: i64,

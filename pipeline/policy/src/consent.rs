@@ -87,6 +87,8 @@ pub struct Permission {
     pub language: String,
     /// Living devices first, the mailbox last; may be empty.
     pub targets: Vec<Target>,
+    /// No mail of this service is wanted, to whatever address: asked where the sender knows one.
+    pub mail_refused: bool,
 }
 
 impl Permission {
@@ -132,6 +134,7 @@ pub fn decide(citizen: &Citizen, ask: &Ask<'_>, now: Timestamp) -> Consent {
         notice_type: notice_type(profile, ask),
         language: profile.languages.first().cloned().unwrap_or_else(|| "it_IT".to_owned()),
         targets: targets(profile, citizen, ask, &blocked),
+        mail_refused: refuses_mail(profile, citizen, ask, &blocked),
     })
 }
 
@@ -216,11 +219,20 @@ fn targets(
             installation: device.installation.clone(),
         }));
     }
-    let mail = profile.email_enabled && profile.email_validated && profile.email.is_some();
-    if mail && !blocked.email && !ask.secure_channels && !citizen.unsubscribed {
+    let mailbox = profile.email_validated && profile.email.is_some();
+    if mailbox && !refuses_mail(profile, citizen, ask, blocked) {
         targets.push(Target { channel: Channel::Email, installation: String::new() });
     }
     targets
+}
+
+fn refuses_mail(
+    profile: &CitizenProfile,
+    citizen: &Citizen,
+    ask: &Ask<'_>,
+    blocked: &Blocked,
+) -> bool {
+    !profile.email_enabled || blocked.email || ask.secure_channels || citizen.unsubscribed
 }
 
 /// The channel that reaches a platform's devices.
@@ -391,6 +403,36 @@ mod tests {
     fn unsubscribing_takes_the_mailbox_only() {
         let citizen = Citizen { unsubscribed: true, ..on_board(Mode::Auto) };
         check(&citizen, false, Ok(1));
+    }
+
+    #[test]
+    fn whoever_refuses_mail_refuses_it_at_every_address() {
+        let refuses = |citizen: &Citizen, secure_channels| {
+            let id = service();
+            let ask = Ask {
+                service_id: &id,
+                special: false,
+                secure_channels,
+                full_notice: true,
+                fallback_email: true,
+            };
+            let Consent::Permitted(permission) = decide(citizen, &ask, NOW) else {
+                panic!("on board")
+            };
+            permission.mail_refused
+        };
+        let mut nowhere = on_board(Mode::Auto);
+        nowhere.profile.as_mut().expect("set").email = None;
+        assert!(!refuses(&on_board(Mode::Auto), false) && !refuses(&nowhere, false));
+        assert!(refuses(&nowhere, true));
+        assert!(refuses(&Citizen { unsubscribed: true, ..nowhere.clone() }, false));
+        let mut off = nowhere.clone();
+        off.profile.as_mut().expect("set").email_enabled = false;
+        assert!(refuses(&off, false));
+        let mut blocked = on_board(Mode::Legacy);
+        let list = &mut blocked.profile.as_mut().expect("set").blocked;
+        list.insert("01SERVICE".into(), vec!["EMAIL".into()]);
+        assert!(refuses(&blocked, false));
     }
 
     #[test]

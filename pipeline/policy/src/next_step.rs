@@ -119,7 +119,10 @@ fn allowed<'a>(story: &Story, consent: &'a Consent) -> Result<Option<&'a Permiss
     let withdrawn = Refusal::No { status: Status::Unnotified, reason: Reason::ConsentWithdrawn };
     match (consent, story.generation) {
         (Consent::Held, _) => Err(Refusal::Held),
-        // Registered meanwhile and does not refuse: the fallback address still takes the message.
+        // Registered meanwhile and refuses no mail: the fallback address still takes the message.
+        (Consent::Permitted(permission), None) if permission.mail_refused => {
+            Err(Refusal::No { status: Status::NotOnBoard, reason: Reason::ConsentWithdrawn })
+        }
         (Consent::FallbackEmail | Consent::Permitted(_), None) => Ok(None),
         (Consent::Permitted(permission), Some(generation)) => {
             if permission.generation == generation { Ok(Some(permission)) } else { Err(withdrawn) }

@@ -99,6 +99,7 @@ fn all_allowed(story: &Story) -> Consent {
         notice_type: NoticeType::Full,
         language: "it_IT".into(),
         targets: story.targets.iter().map(target).collect(),
+        mail_refused: false,
     })
 }
 
@@ -472,6 +473,9 @@ fn a_refusal_of_somebody_registered_meanwhile_wins_over_the_fallback() {
     }
     let no = Consent::Rejected(Reason::SenderBlocked);
     check_consent(story(), &no, 1, finish(Status::Rejected, Reason::SenderBlocked));
+    let Consent::Permitted(permission) = all_allowed(&a_story().0) else { unreachable!() };
+    let no = Consent::Permitted(Permission { mail_refused: true, ..permission });
+    check_consent(story(), &no, 1, finish(Status::NotOnBoard, Reason::ConsentWithdrawn));
 }
 
 #[test]

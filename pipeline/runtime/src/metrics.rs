@@ -75,7 +75,7 @@ impl Total {
     }
 }
 
-/// Name, help, labels: the catalogue that the README's table is checked against.
+/// Name, help, labels.
 pub const CATALOGUE: &[(&str, &str, &[&str])] = &[
     ("stage_records_in_total", "Records read.", &["stage", "lane"]),
     (

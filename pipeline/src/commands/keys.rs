@@ -109,7 +109,12 @@ fn drop_old(settings: &Settings, world: &World) -> anyhow::Result<()> {
     let log = logs::open(settings, world)?;
     let stop = AtomicBool::new(false);
     let outdated = rekeying(log.as_ref(), &keyring, world, &stop).outdated()?;
-    let Outdated { citizens, transit } = outdated;
+    let Outdated { citizens, transit, unread } = outdated;
+    anyhow::ensure!(
+        unread == 0,
+        "{unread} keys on the log cannot be read here: give this command the registry_ids of the \
+         processes that write, or use their version"
+    );
     anyhow::ensure!(
         outdated == Outdated::default(),
         "{citizens} citizen keys and {transit} transit keys are still wrapped by an older master \

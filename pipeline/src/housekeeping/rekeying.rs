@@ -60,12 +60,16 @@ pub struct Progress {
 pub struct Outdated {
     pub citizens: usize,
     pub transit: usize,
+    /// Keys that this process cannot read at all.
+    pub unread: usize,
 }
 
 /// What stands in the log for one key of a compacted topic.
 enum Key {
     Citizen(CitizenKeyRecord),
     Transit(TransitKeyRecord),
+    /// Not understood here; it may well be one that only an older master opens.
+    Unread,
 }
 
 type Ended = HashSet<(Pseudonym, Generation)>;
@@ -108,6 +112,7 @@ impl Rekeying<'_> {
                         Key::Transit(it) if masters.is_outdated(&it.wrapped.0) => {
                             outdated.transit += 1;
                         }
+                        Key::Unread => outdated.unread += 1,
                         Key::Citizen(_) | Key::Transit(_) => {}
                     }
                 }
@@ -151,6 +156,10 @@ impl Rekeying<'_> {
             Key::Citizen(it) if ended.contains(&(it.citizen, it.generation)) => {
                 done.buried += 1;
                 return Some(citizens_place(&it));
+            }
+            Key::Unread => {
+                done.unopened += 1;
+                return None;
             }
             Key::Transit(it) if it.destroy_after <= soon => return None,
             Key::Citizen(it) => {
@@ -197,6 +206,7 @@ impl Rekeying<'_> {
             } else {
                 self.decoded(record).map(Key::Transit)
             };
+            let key = key.or_else(|| record.value.as_ref().map(|_| Key::Unread));
             match key {
                 Some(key) => {
                     newest.insert(record.key.clone(), (record.position, key));

@@ -133,8 +133,11 @@ impl CitizenApi {
     }
 }
 
-/// The profile in a dossier.
+/// The profile in a dossier; of a held citizen nobody knows it.
 pub(super) fn on_board(dossier: &Dossier) -> Result<&CitizenProfile, Trouble> {
+    if dossier.held {
+        return Err(Trouble::Held);
+    }
     let nobody = Refusal::NotFound("There is no profile: put one first.");
     Ok(dossier.profile.as_ref().ok_or(nobody)?)
 }

@@ -18,7 +18,7 @@ use super::rules::{self, Refusal};
 use super::shape::ServicePreference;
 
 /// What counts now; an unsubscribed service mails nothing, whatever the preference says.
-#[utoipa::path(get, path = "/services/{service_id}/preferences", tag = "preferences", params(("service_id" = String, Path)), responses((status = 200, description = "What counts now", body = ServicePreference), (status = 401, description = "not logged in", body = Refused, content_type = "application/problem+json"), (status = 429, description = "too many: `Retry-After` says until when", body = Refused, content_type = "application/problem+json"), (status = 404, description = "no such service, or not on board", body = Refused, content_type = "application/problem+json")), security(("login" = [])))]
+#[utoipa::path(get, path = "/services/{service_id}/preferences", tag = "preferences", params(("service_id" = String, Path)), responses((status = 200, description = "What counts now", body = ServicePreference), (status = 401, description = "not logged in", body = Refused, content_type = "application/problem+json"), (status = 429, description = "too many: `Retry-After` says until when", body = Refused, content_type = "application/problem+json"), (status = 503, description = "not ready: try again", body = Refused, content_type = "application/problem+json"), (status = 404, description = "no such service, or not on board", body = Refused, content_type = "application/problem+json")), security(("login" = [])))]
 pub(super) async fn read(
     State(api): State<Arc<CitizenApi>>,
     Path(service): Path<String>,

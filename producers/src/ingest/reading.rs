@@ -91,6 +91,10 @@ async fn answer(ingest: &Ingest, pass: &Pass, code: &str, id: &str) -> Result<Re
     if waits {
         known = ingest.statuses.standing(id, ingest.config.status_wait()).await?;
     }
+    // The view may be further behind than anybody waits.
+    if known.is_none() && is_fresh(id, ingest.world.now()) {
+        return Err(Refusal::NotReady);
+    }
     owned(&known)?;
     let known = known.ok_or_else(Problem::message_not_found)?;
     let content = ingest.contents.open(&known, id).await?;

@@ -43,6 +43,7 @@ macro_rules! implementations {
                 registrations::a_message_that_is_kept_no_longer_leaves_the_inbox,
                 registrations::a_whole_erasure_leaves_an_empty_dossier_but_for_its_mark,
                 outages::a_repeated_batch_changes_nothing,
+                outages::a_record_of_another_version_is_waited_at_and_not_passed_over,
                 outages::a_view_that_stands_where_the_log_does_not_reach_is_built_anew,
                 outages::a_view_at_rest_takes_what_comes_without_being_opened_again,
             }

@@ -26,6 +26,19 @@ pub async fn a_repeated_batch_changes_nothing(mut rig: Rig) {
     check_found(&rig, (Some(FIRST), true, false, &["phone"], false)).await;
 }
 
+pub async fn a_record_of_another_version_is_waited_at_and_not_passed_over(mut rig: Rig) {
+    rig.tell(vec![citizen_key(FIRST), profile(FIRST, 1)]).await;
+    let mut newer = device(FIRST, "phone", 5);
+    newer.value = Some([&[0xC3, 0x01][..], &[7; 30]].concat());
+    rig.write(vec![newer, device(FIRST, "tablet", 5)]);
+    for _ in 0..3 {
+        let stepped = rig.projector.step().await.expect("the log holds");
+        let Stepped::Waiting(why) = stepped else { panic!("{stepped:?}") };
+        assert!(why.contains("update this process"), "{why}");
+    }
+    check_found(&rig, (Some(FIRST), true, false, &[], false)).await;
+}
+
 /// A view that claims to know nothing, so that all is read again.
 struct Replaying(Arc<dyn super::rig::Whole>);
 

@@ -109,7 +109,7 @@ pub(super) fn operation(record: &Incoming, change: Change) -> Option<Routed> {
             let field = message.to_string().into_bytes();
             (None, operation("unstore", Pseudonym([0; 16]), field, Vec::new(), Vec::new()))
         }
-        Change::Nameless => return None,
+        Change::Nameless | Change::Unread(_) => return None,
     })
 }
 
@@ -124,8 +124,8 @@ pub(super) fn dossier(fields: impl Iterator<Item = (Vec<u8>, Vec<u8>)>, codec: &
         let part = part(&name);
         let fact = value.get(GENERATION..).and_then(|it| Fact::read(&part, it, codec));
         match fact {
-            Some(fact) => dossier.put(fact),
-            None => {
+            Some(Ok(fact)) => dossier.put(fact),
+            Some(Err(_)) | None => {
                 dossier.held.insert(part);
             }
         }

@@ -15,6 +15,7 @@ use schemas::codec::Codec;
 use schemas::ids::{Generation, MessageId, Pseudonym, ServiceId, Timestamp};
 use schemas::records::MessageStored;
 
+use super::change::changes;
 use super::{Change, Directory, Dossier, Found, Register};
 use crate::view::{GROUPS, Groups, Projection, RedisServer, ViewError, moves};
 
@@ -70,12 +71,16 @@ impl Projection for RedisDirectory {
 
     async fn apply(&self, read: &Read) -> Result<(), ViewError> {
         let mut operations = Vec::with_capacity(read.records.len());
-        for record in &read.records {
-            let change = Change::read(record, &self.world.codec);
+        let all = changes(&read.records, &self.world.codec)?;
+        for (record, change) in read.records.iter().zip(all) {
             match &change {
                 Change::Held(..) => super::say_held(record),
                 Change::Nameless => super::say_nameless(record),
-                Change::Put(..) | Change::Remove(..) | Change::Stored(_) | Change::Unstored(_) => {}
+                Change::Put(..)
+                | Change::Remove(..)
+                | Change::Stored(_)
+                | Change::Unstored(_)
+                | Change::Unread(_) => {}
             }
             operations.extend(layout::operation(record, change));
         }

@@ -32,15 +32,15 @@ impl RedisStatus {
     }
 
     /// What a record does; nothing once its message's time is over.
-    fn operation(&self, record: &Incoming) -> Option<Routed> {
-        let Some((message, news)) = News::read(record, &self.world.codec) else {
+    fn operation(&self, record: &Incoming) -> Result<Option<Routed>, ViewError> {
+        let Some((message, news)) = News::read(record, &self.world.codec)? else {
             super::say_unread(record);
-            return None;
+            return Ok(None);
         };
         let over = record.appended_at.plus(self.retention.kept);
         let life = over.since(self.world.now());
         if life.is_zero() {
-            return None;
+            return Ok(None);
         }
         let (kind, field, value) = match news {
             News::Accepted(accepted) => {
@@ -62,7 +62,7 @@ impl RedisStatus {
             extra: life.as_millis().to_string().into_bytes(),
             value,
         };
-        Some((Some(group(message)), operation))
+        Ok(Some((Some(group(message)), operation)))
     }
 }
 
@@ -132,8 +132,9 @@ impl Projection for RedisStatus {
     }
 
     async fn apply(&self, read: &Read) -> Result<(), ViewError> {
-        let operations: Vec<_> =
-            read.records.iter().filter_map(|record| self.operation(record)).collect();
+        let operations = read.records.iter().map(|record| self.operation(record));
+        let operations = operations.collect::<Result<Vec<_>, _>>()?;
+        let operations: Vec<_> = operations.into_iter().flatten().collect();
         self.groups.apply(&moves(read), &operations).await
     }
 

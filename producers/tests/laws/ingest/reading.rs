@@ -100,6 +100,18 @@ async fn a_view_that_is_not_ready_is_429_and_never_404() {
 }
 
 #[tokio::test]
+async fn a_fresh_id_that_nobody_knows_after_the_wait_is_429_and_an_old_one_404() {
+    let mut setup = Setup::default();
+    setup.config.status_wait_ms = 20;
+    let api = Api::with(setup).await;
+    api.view.lags.store(true, Ordering::SeqCst);
+    let fresh = api.accepted(PLAIN).await.to_string();
+    assert_eq!(get(&api, PLAIN, SANDBOX, &fresh).await.status(), 429);
+    let old = MessageId::from_parts(1_000, 7).to_string();
+    assert_eq!(get(&api, PLAIN, SANDBOX, &old).await.status(), 404);
+}
+
+#[tokio::test]
 async fn a_refusal_comes_with_its_reason() {
     let api = Api::start().await;
     let id = api.accepted(PLAIN).await;
