@@ -1,5 +1,6 @@
 //! Crate `producers`.
 
+pub mod batch;
 pub mod citizens;
 pub mod http;
 pub mod ingest;

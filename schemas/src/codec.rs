@@ -165,4 +165,7 @@ records! {
     r::TransitKeyRecord => "key_transit" ["v1"],
     r::DeadLetter => "dead_letter" ["v1"],
     r::DeadResolution => "dead_resolution" ["v1"],
+    r::BatchCommand => "batch_command" ["v1"],
+    r::BatchState => "batch_state" ["v1"],
+    r::BatchChunk => "batch_chunk" ["v1"],
 }

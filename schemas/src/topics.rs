@@ -107,6 +107,9 @@ pub enum Topic {
     TransitKey,
     DeadLetter,
     DeadResolution,
+    BatchCommand,
+    BatchState,
+    BatchChunk,
 }
 
 /// What happens to old records.
@@ -166,6 +169,9 @@ impl Topic {
             Self::TransitKey,
             Self::DeadLetter,
             Self::DeadResolution,
+            Self::BatchCommand,
+            Self::BatchState,
+            Self::BatchChunk,
         ]);
         all
     }
@@ -213,6 +219,7 @@ impl Topic {
     fn row(self) -> Row {
         const CITIZEN: &str = "citizen pseudonym";
         const MESSAGE: &str = "message id";
+        const BATCH: &str = "batch id";
         let way = |name| Row {
             name,
             key: CITIZEN,
@@ -254,6 +261,19 @@ impl Topic {
             Self::Service => own("service", "service id"),
             Self::TransitKey => own("key.transit", "key id"),
             Self::DeadResolution => own("dead.resolution", "origin position"),
+            Self::BatchCommand => Row {
+                name: "batch.command",
+                key: BATCH,
+                partitioned_by: BATCH,
+                kept: Kept::For(DAY.saturating_mul(30)),
+            },
+            Self::BatchState => own("batch.state", BATCH),
+            Self::BatchChunk => Row {
+                name: "batch.chunk",
+                key: "batch id + number",
+                partitioned_by: BATCH,
+                kept: Kept::Compacted,
+            },
             Self::DeadLetter => Row {
                 name: "dead.letter",
                 key: "origin topic",

@@ -39,6 +39,9 @@ macro_rules! of_each {
         $law::<TransitKeyRecord>($($argument),*);
         $law::<DeadLetter>($($argument),*);
         $law::<DeadResolution>($($argument),*);
+        $law::<BatchCommand>($($argument),*);
+        $law::<BatchState>($($argument),*);
+        $law::<BatchChunk>($($argument),*);
     }};
 }
 

@@ -4,6 +4,7 @@
 
 pub mod admit;
 pub mod claim;
+pub mod batch;
 pub mod consent;
 pub mod contract;
 pub mod mailbox;

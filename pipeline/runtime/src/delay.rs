@@ -50,7 +50,10 @@ pub fn lane_of(topic: Topic) -> Lane {
         | Topic::Service
         | Topic::TransitKey
         | Topic::DeadLetter
-        | Topic::DeadResolution => Lane::Live,
+        | Topic::DeadResolution
+        | Topic::BatchCommand
+        | Topic::BatchState
+        | Topic::BatchChunk => Lane::Live,
     }
 }
 

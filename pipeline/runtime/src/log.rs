@@ -292,4 +292,11 @@ pub trait Log: Send + Sync {
     /// # Errors
     /// See [`LogError`].
     fn end(&self, at: TopicPartition) -> Result<u64, LogError>;
+
+    /// Records that the group of `seat` has not committed yet, in all partitions of the seat's topics,
+    /// whoever sits there. Marks of transactions count where the log has them.
+    ///
+    /// # Errors
+    /// See [`LogError`].
+    fn behind(&self, seat: &Seat) -> Result<u64, LogError>;
 }

@@ -118,6 +118,9 @@ fn renumbered(
         | Topic::Service
         | Topic::TransitKey
         | Topic::DeadLetter
-        | Topic::DeadResolution => Err(Refusal::NotOurs(topic.name().to_owned())),
+        | Topic::DeadResolution
+        | Topic::BatchCommand
+        | Topic::BatchState
+        | Topic::BatchChunk => Err(Refusal::NotOurs(topic.name().to_owned())),
     }
 }

@@ -1,11 +1,13 @@
 //! The records, one Avro schema each in `avro/`; the Rust types here say the same in the same order.
 
+mod batch;
 mod citizen;
 mod message;
 mod operation;
 mod status;
 mod story;
 
+pub use batch::{BatchChunk, BatchCommand, BatchOrder, BatchPhase, BatchPlan, BatchState};
 pub use citizen::{
     Activation, ActivationState, CitizenErased, CitizenKeyRecord, CitizenProfile, Device,
     DeviceDeath, MailboxValidation, Mode, NoticeType, Platform, Preference, Unsubscribe, Version64,

@@ -122,6 +122,8 @@ words! {
         InboxDisabled => "inbox_disabled",
         SenderBlocked => "sender_blocked",
         NotActivated => "not_activated",
+        // the service's own: it might send when the batch came, and might no more when the row left
+        RightsWithdrawn => "rights_withdrawn",
         ConsentWithdrawn => "consent_withdrawn",
         // how notifying ended
         NoChannel => "no_channel",

@@ -394,3 +394,79 @@ impl Sample for DeadResolution {
         Self { operator: String::new(), ..Self::full() }
     }
 }
+
+fn plan() -> BatchPlan {
+    BatchPlan {
+        created_at: AT,
+        dry_run: true,
+        not_before: Some(LATER),
+        window_from: Some(480),
+        window_to: Some(1_200),
+        digest: (0..32).collect(),
+        wrapped_key: bytes(13),
+        settings: bytes(14),
+    }
+}
+
+impl Sample for BatchChunk {
+    fn full() -> Self {
+        Self {
+            batch_id: "spring".into(),
+            number: 3,
+            first_row: 3_000,
+            rows: 1_000,
+            refused: 7,
+            repeated: 2,
+            object: "20000/rows".into(),
+            length: 123_456,
+            wrapped_key: bytes(15),
+        }
+    }
+
+    fn sparse() -> Self {
+        Self { refused: 0, repeated: 0, ..Self::full() }
+    }
+}
+
+impl Sample for BatchCommand {
+    fn full() -> Self {
+        Self {
+            batch_id: "spring".into(),
+            service_id: service(),
+            at: AT,
+            order: BatchOrder::Append,
+            plan: Some(plan()),
+            chunk: Some(BatchChunk::full()),
+        }
+    }
+
+    fn sparse() -> Self {
+        Self { order: BatchOrder::Cancel, plan: None, chunk: None, ..Self::full() }
+    }
+}
+
+impl Sample for BatchState {
+    fn full() -> Self {
+        Self {
+            batch_id: "spring".into(),
+            service_id: service(),
+            plan: plan(),
+            phase: BatchPhase::Releasing,
+            complete: true,
+            chunks: 4,
+            rows: 4_000,
+            refused: 28,
+            repeated: 8,
+            released: 3_000,
+            sent: 2_978,
+            withdrawn: 1,
+            answered: 9,
+            updated_at: LATER,
+        }
+    }
+
+    fn sparse() -> Self {
+        let plan = BatchPlan { not_before: None, window_from: None, window_to: None, ..plan() };
+        Self { plan, phase: BatchPhase::Paused, complete: false, ..Self::full() }
+    }
+}

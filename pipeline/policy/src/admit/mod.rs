@@ -125,7 +125,10 @@ pub fn admit(request: &Submission, lookups: &Lookups) -> Result<Admitted, Proble
 }
 
 /// Rows 4 to 7 for a caller who wants to write.
-fn may_write<'a>(caller: &Caller, service: Option<&'a Service>) -> Result<&'a Service, Problem> {
+///
+/// # Errors
+/// The first refusal in that order.
+pub fn may_write<'a>(caller: &Caller, service: Option<&'a Service>) -> Result<&'a Service, Problem> {
     may_call(caller, service, &[Group::ApiMessageWrite, Group::ApiLimitedMessageWrite])
 }
 

@@ -41,6 +41,9 @@ pub struct Service {
     /// Where a single POST goes; rows of a sender batch are always bulk.
     #[serde(default = "live")]
     pub lane: Lane,
+    /// Its account's share of the bulk lane beside other accounts', by contract; at least 1.
+    #[serde(default = "one")]
+    pub bulk_weight: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -136,4 +139,8 @@ pub struct SecureChannels {
 
 fn live() -> Lane {
     Lane::Live
+}
+
+fn one() -> u32 {
+    1
 }

@@ -183,6 +183,20 @@ impl Log for EmbeddedLog {
         state.topic(at.topic)?;
         Ok(state.bounds(at).end)
     }
+
+    fn behind(&self, seat: &Seat) -> Result<u64, LogError> {
+        let state = self.0.core.state.lock();
+        let mut behind = 0;
+        for topic in &seat.topics {
+            for partition in 0..state.topic(*topic)?.partitions() {
+                let at = TopicPartition { topic: *topic, partition };
+                let bounds = state.bounds(at);
+                let next = state.committed(&seat.group, at).unwrap_or(bounds.start);
+                behind += bounds.end.saturating_sub(next);
+            }
+        }
+        Ok(behind)
+    }
 }
 
 /// A log and the thread that writes it; the last one to let go closes both.

@@ -1,6 +1,7 @@
 //! What all parts of one log share: settings, names, partition counts, and how a record leaves.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -8,7 +9,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, ProducerContext, ThreadedProducer};
-use rdkafka::topic_partition_list::TopicPartitionList;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaRespErr;
 use schemas::partitioner;
 use schemas::topics::Topic;
@@ -17,7 +18,7 @@ use super::context::Plain;
 use super::errors;
 use super::names::Names;
 use super::settings::KafkaSettings;
-use crate::log::{LogError, Outgoing, TopicPartition};
+use crate::log::{LogError, Outgoing, Seat, TopicPartition};
 
 pub(super) struct Cluster {
     pub(super) settings: KafkaSettings,
@@ -26,6 +27,8 @@ pub(super) struct Cluster {
     /// Asks for metadata and offsets; belongs to no group. The ends it is told are those of the
     /// partitions, whatever of them is still undecided.
     questions: BaseConsumer<Plain>,
+    /// One for each group whose offsets somebody asks for; it never joins.
+    onlookers: Mutex<HashMap<String, Arc<BaseConsumer<Plain>>>>,
 }
 
 impl Cluster {
@@ -35,7 +38,8 @@ impl Cluster {
         let questions: BaseConsumer<Plain> =
             client.create_with_context(Plain).map_err(|error| errors::passing(&error))?;
         let names = Names::new(&settings.prefix);
-        let cluster = Self { settings, names, counts: Mutex::default(), questions };
+        let (counts, onlookers) = (Mutex::default(), Mutex::default());
+        let cluster = Self { settings, names, counts, questions, onlookers };
         cluster.learn()?;
         Ok(cluster)
     }
@@ -98,6 +102,44 @@ impl Cluster {
             )
             .map_err(|error| errors::passing(&error))?;
         Ok((u64::try_from(low).unwrap_or(0), u64::try_from(high).unwrap_or(0)))
+    }
+
+    /// Between what a group has committed and the ends of its partitions.
+    pub(super) fn behind(&self, seat: &Seat) -> Result<u64, LogError> {
+        let mut partitions = Vec::new();
+        for topic in &seat.topics {
+            let count = self.partitions(*topic)?;
+            partitions.extend((0..count).map(|partition| TopicPartition { topic: *topic, partition }));
+        }
+        let answer = self
+            .onlooker(&self.names.group(seat))?
+            .committed_offsets(self.list(partitions), self.settings.call_timeout)
+            .map_err(|error| errors::passing(&error))?;
+        let mut behind = 0;
+        for element in answer.elements() {
+            element.error().map_err(|error| errors::passing(&error))?;
+            let Some(at) = self.names.partition(element.topic(), element.partition()) else {
+                continue;
+            };
+            let (low, high) = self.watermarks(at)?;
+            let next = match element.offset() {
+                Offset::Offset(offset) => u64::try_from(offset).unwrap_or(low),
+                _ => low,
+            };
+            behind += high.saturating_sub(next.max(low));
+        }
+        Ok(behind)
+    }
+
+    fn onlooker(&self, group: &str) -> Result<Arc<BaseConsumer<Plain>>, LogError> {
+        let mut onlookers = self.onlookers.lock();
+        if let Some(known) = onlookers.get(group) {
+            return Ok(Arc::clone(known));
+        }
+        let made = self.settings.consumer(group).create_with_context(Plain);
+        let made = Arc::new(made.map_err(|error| errors::passing(&error))?);
+        onlookers.insert(group.to_owned(), Arc::clone(&made));
+        Ok(made)
     }
 
     /// Lets the cluster get on with it: serves the client's events for `wait`.

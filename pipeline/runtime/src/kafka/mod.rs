@@ -86,4 +86,8 @@ impl Log for KafkaLog {
     fn end(&self, at: TopicPartition) -> Result<u64, LogError> {
         Ok(self.cluster.watermarks(at)?.1)
     }
+
+    fn behind(&self, seat: &Seat) -> Result<u64, LogError> {
+        self.cluster.behind(seat)
+    }
 }

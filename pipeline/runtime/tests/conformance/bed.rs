@@ -49,7 +49,8 @@ macro_rules! all_laws_hold_on {
                 a_paused_partition_stays_owned_and_delivers_nothing,
                 a_pause_drops_nothing_that_was_fetched,
                 a_member_without_room_gives_its_share_away,
-                lag_counts_what_was_not_handed_out_yet;
+                lag_counts_what_was_not_handed_out_yet,
+                what_a_group_is_behind_is_seen_from_outside_it;
             readers:
                 a_record_comes_back_as_it_went,
                 the_end_is_told_even_behind_a_transaction,

@@ -17,7 +17,7 @@ use super::judge::{Answer, MOST_GIVEN_UP, Stop, Tries, Verdict, judge};
 use super::post::{Endpoint, Look};
 use super::progress::Progress;
 use super::request::Sending;
-use super::rows::{Row, Rows};
+use producers::batch::rows::{Row, Rows};
 use super::said::without_the_row;
 use super::watch::{Outcome, pause};
 

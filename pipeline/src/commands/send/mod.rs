@@ -12,10 +12,10 @@ mod order;
 mod post;
 mod progress;
 mod request;
-mod rows;
+
 mod said;
 mod summary;
-mod template;
+
 mod watch;
 
 use std::fs::File;
@@ -37,7 +37,7 @@ use options::Reading;
 use post::Endpoint;
 use progress::{Counts, Progress};
 use request::{Identity, Sending};
-use rows::{Row, RowFault, Rows, Unreadable, rows};
+use producers::batch::rows::{Row, RowFault, Rows, Unreadable, rows};
 
 /// Every row has its end, and some were refused.
 const SOME_REFUSED: u8 = 4;
@@ -115,7 +115,7 @@ fn preview(options: &Options, reading: &Reading, count: usize) -> anyhow::Result
     let sending = is_known.then(|| survey(options, reading)).transpose()?.map(|it| it.sending);
     let mut code = ExitCode::SUCCESS;
     for row in open(options, reading)?.take(count) {
-        let Row { number, body } = row.map_err(misuse_or_not)?;
+        let Row { number, body, .. } = row.map_err(misuse_or_not)?;
         let key = sending.as_ref().map(|it| format!(", Idempotency-Key: {}", it.key(number)));
         print(&format!("# row {number}{}", key.unwrap_or_default()));
         match body {

@@ -10,8 +10,8 @@ use reqwest::header::HeaderValue;
 
 use super::drive::Limits;
 use super::request::{PlainHttp, endpoint};
-use super::rows::Format;
-use super::template::Template;
+use producers::batch::rows::Format;
+use policy::batch::template::Template;
 use crate::commands::Misuse;
 
 #[derive(Debug, Args)]
@@ -126,7 +126,8 @@ impl Options {
             .map_err(|error| anyhow::anyhow!("--template {}: {error}", path.display()))?;
         let template = Template::parse(&text)
             .map_err(|fault| Misuse(format!("--template {}: {fault}", path.display())))?;
-        let format = Format::Csv { template: Arc::new(template), delimiter: self.delimiter };
+        let template = Arc::new(template);
+        let format = Format::Csv { template, delimiter: self.delimiter, id: None };
         Ok(Reading { format, template: Some(text) })
     }
 

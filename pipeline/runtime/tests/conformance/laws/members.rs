@@ -189,3 +189,16 @@ pub fn lag_counts_what_was_not_handed_out_yet(bed: &dyn Bed) {
         (behind(member.lag()) == 9).then_some(())
     });
 }
+
+/// Marks of transactions may be among it: one a partition at most, here.
+pub fn what_a_group_is_behind_is_seen_from_outside_it(bed: &dyn Bed) {
+    prepare(bed);
+    assert_eq!(bed.log().behind(&seat(0)), Ok(0));
+    append_values(bed.log(), INPUT, 0..30);
+    assert_eq!(bed.log().behind(&seat(0)), Ok(30));
+    let mut member = bed.log().join(&seat(0)).unwrap();
+    let taken = take(bed, member.as_mut(), 30);
+    assert_eq!(bed.log().behind(&seat(0)), Ok(30), "read is not done");
+    member.commit(copy_of(&taken)).unwrap();
+    assert_eq!(bed.log().behind(&seat(0)), Ok(0));
+}

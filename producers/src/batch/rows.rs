@@ -1,14 +1,13 @@
 //! The rows of a file, one after another: NDJSON of whole messages, or CSV that fills a template.
 //!
-//! Bounded: at most one row is held, and none longer than [`LONGEST_ROW`].
+//! Read alike by the sender API and by `staffetta send`. Bounded: at most one row is held, and none longer than [`LONGEST_ROW`].
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use csv::ByteRecord;
-
-use super::template::{NotBare, Template, Unbound, is_object};
+use policy::batch::template::{NotBare, Template, Unbound, is_object};
 
 /// In bytes. The contract's longest message has about 60 KB.
 pub const LONGEST_ROW: usize = 1 << 20;
@@ -18,6 +17,8 @@ pub const LONGEST_ROW: usize = 1 << 20;
 pub struct Row {
     /// From 1; neither a header nor an empty line counts.
     pub number: u64,
+    /// What stands in the column that tells rows apart, where the format names one.
+    pub id: Option<String>,
     pub body: Result<String, RowFault>,
 }
 
@@ -56,7 +57,12 @@ pub enum Format {
     /// A whole message a line.
     Ndjson,
     /// A header, and rows that fill the template. The delimiter is one ASCII character.
-    Csv { template: Arc<Template>, delimiter: u8 },
+    Csv {
+        template: Arc<Template>,
+        delimiter: u8,
+        /// The column that tells rows apart.
+        id: Option<String>,
+    },
 }
 
 /// Opens the rows of `input`.
@@ -66,8 +72,9 @@ pub enum Format {
 pub fn rows<'a>(input: impl Read + Send + 'a, format: &Format) -> Result<Rows<'a>, Unreadable> {
     let kind = match format {
         Format::Ndjson => Kind::Ndjson(Box::new(BufReader::with_capacity(1 << 16, input))),
-        Format::Csv { template, delimiter } => {
-            Kind::Csv(CsvRows::open(Box::new(input), Arc::clone(template), *delimiter)?)
+        Format::Csv { template, delimiter, id } => {
+            let input = Box::new(input);
+            Kind::Csv(CsvRows::open(input, Arc::clone(template), *delimiter, id.as_deref())?)
         }
     };
     Ok(Rows { kind, number: 0, begun: false })
@@ -98,7 +105,11 @@ impl Iterator for Rows<'_> {
         match read {
             Ok(Some(body)) => {
                 self.number += 1;
-                Some(Ok(Row { number: self.number, body }))
+                let id = match &self.kind {
+                    Kind::Csv(rows) => rows.id(),
+                    Kind::Ndjson(_) | Kind::Ended => None,
+                };
+                Some(Ok(Row { number: self.number, id, body }))
             }
             Ok(None) => {
                 self.kind = Kind::Ended;
@@ -161,6 +172,7 @@ struct CsvRows<'a> {
     read: Arc<AtomicU64>,
     template: Arc<Template>,
     columns: Vec<usize>,
+    id: Option<usize>,
     width: usize,
 }
 
@@ -169,6 +181,7 @@ impl<'a> CsvRows<'a> {
         input: Box<dyn Read + Send + 'a>,
         template: Arc<Template>,
         delimiter: u8,
+        id: Option<&str>,
     ) -> Result<Self, Unreadable> {
         let read = Arc::new(AtomicU64::new(0));
         let input = Watched { inner: input, read: Arc::clone(&read) };
@@ -179,7 +192,16 @@ impl<'a> CsvRows<'a> {
             header.iter().map(|name| String::from_utf8_lossy(name).trim().to_owned()).collect();
         let columns = template.bind(&names)?;
         let width = names.len();
-        Ok(Self { reader, record: ByteRecord::new(), read, template, columns, width })
+        let place = |id: &str| names.iter().position(|name| name == id);
+        let missing = |id: &str| Unbound::Missing { missing: vec![id.to_owned()], columns: width };
+        let id = id.map(|id| place(id).ok_or_else(|| missing(id))).transpose()?;
+        Ok(Self { reader, record: ByteRecord::new(), read, template, columns, id, width })
+    }
+
+    /// Of the row that was read last.
+    fn id(&self) -> Option<String> {
+        let field = self.record.get(self.id?)?;
+        std::str::from_utf8(field).ok().map(|text| text.trim().to_owned())
     }
 
     fn next(&mut self, number: u64) -> Result<Body, Unreadable> {
@@ -242,7 +264,7 @@ mod tests {
     use super::*;
 
     fn csv(template: &str, delimiter: u8) -> Format {
-        Format::Csv { template: Arc::new(Template::parse(template).unwrap()), delimiter }
+        Format::Csv { template: Arc::new(Template::parse(template).unwrap()), delimiter, id: None }
     }
 
     fn read(input: &[u8], format: &Format) -> Vec<Result<Row, String>> {
