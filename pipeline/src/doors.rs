@@ -24,6 +24,7 @@ use tokio::sync::watch::Receiver;
 use tokio::task::JoinHandle;
 
 use crate::accepted::AcceptedContents;
+use crate::batches;
 use crate::citizens;
 use crate::config::DirectoryKind;
 use crate::plant::{Addresses, Site};
@@ -98,6 +99,7 @@ pub async fn sender_api(
     let (log, world) = (Arc::clone(&site.log), site.world.clone());
     let accepted = AcceptedContents::start(log, world.clone(), site.keys.clone())?;
     let contents = SentContents { stored, accepted, world };
+    let batches = Arc::new(batches::doors(site, Arc::clone(&appender)));
     let ingest_limiter = Arc::new(Limiter::new(config.limits()));
     let ingest = Ingest {
         world: site.world.clone(),
@@ -114,6 +116,7 @@ pub async fn sender_api(
         contents: Arc::new(contents),
         profiles: Arc::new(DirectoryProfiles(site.views.directory())),
         claims: Arc::new(ViewClaims(site.views.claims())),
+        batches,
     };
     share_rates(site, Arc::clone(&ingest_limiter), closed).await?;
     let door = &site.settings.sender_api;

@@ -1,6 +1,7 @@
 //! The binary's parts: configuration, topology, wiring, commands and the demo.
 
 mod accepted;
+mod batches;
 mod channels;
 mod citizens;
 pub mod commands;

@@ -15,6 +15,7 @@ use consumers::email::{ValidationSettings, ValidationStage};
 use consumers::keys::Keys;
 use consumers::vault::{Store, VaultStage, VaultStore};
 use parking_lot::RwLock;
+use producers::batch::BatchView;
 use producers::ingest::Registry;
 use prometheus::Registry as MetricRegistry;
 use runtime::dead::SealBytes;
@@ -30,6 +31,7 @@ use schemas::topics::{Channel, Lane, Topic};
 use sealing::{KeyUse, Keyring, SystemEntropy, TransitKeys};
 use tokio::runtime::Handle;
 
+use crate::batches;
 use crate::channels;
 use crate::config::Settings;
 use crate::doors;
@@ -60,6 +62,8 @@ pub struct Site {
     /// The same store, as whole days.
     pub objects: Store,
     pub registry: Arc<Registry>,
+    /// What is known of batches; filled where there is a door that asks.
+    pub batches: Arc<BatchView>,
     pub metrics: Metrics,
     /// The ways out to the providers.
     pub edges: Edges,
@@ -117,6 +121,9 @@ pub async fn start_in(world: World, settings: Settings, words: &[String]) -> any
         threads.extend(site.views.project_status(&site)?);
     }
     threads.extend(workers(&site, &wanted)?);
+    if wanted("ingest") {
+        threads.push(batches::follow(&site)?);
+    }
     let (closing, closed) = tokio::sync::watch::channel(false);
     let mut addresses = Addresses::default();
     let mut open = Vec::new();
@@ -179,6 +186,7 @@ fn site(world: World, settings: Settings, handle: &Handle) -> anyhow::Result<Sit
         metrics: Metrics::new(MetricRegistry::new()),
         edges: Edges::default(),
         registry: Arc::new(Registry::default()),
+        batches: Arc::new(BatchView::default()),
         stop: Arc::new(AtomicBool::new(false)),
         settings,
         world,
@@ -303,6 +311,7 @@ fn workers(site: &Arc<Site>, wanted: &dyn Fn(&str) -> bool) -> anyhow::Result<Ve
                         ValidationStage::new(Arc::clone(port), directory, keys, metrics, settings);
                     spawn(site, name, lane, site.settings.worker.limits(), stage)?
                 }
+                StageName::Batch => batches::own(site, name.seat(lane, site.settings.worker.ordinal))?,
                 StageName::Delay => spawn(site, name, lane, delay_limits(site), DelayStage)?,
             };
             threads.push(thread);
@@ -386,7 +395,7 @@ const BARRED: Duration = Duration::from_secs(5);
 
 /// A coordinator that comes back may answer a member's older question last, and so bar the member from
 /// its own seat: nobody else sits there, and leaving it would stop the stage.
-fn barred(site: &Site, seat: &runtime::log::Seat) {
+pub(crate) fn barred(site: &Site, seat: &runtime::log::Seat) {
     tracing::error!(
         group = seat.group,
         ordinal = seat.ordinal,
@@ -399,7 +408,7 @@ fn barred(site: &Site, seat: &runtime::log::Seat) {
 }
 
 /// The seat, once the log gives it; none when the process ends or the log cannot go on.
-fn seated(site: &Site, seat: &runtime::log::Seat) -> Option<Box<dyn runtime::log::Member>> {
+pub(crate) fn seated(site: &Site, seat: &runtime::log::Seat) -> Option<Box<dyn runtime::log::Member>> {
     match join(site, seat, &site.stop) {
         Ok(member) => member,
         Err(error) => {
@@ -430,7 +439,7 @@ fn join(
 }
 
 /// How dead letters are sealed in this process.
-fn seal(keys: &Keys, world: &World) -> SealBytes {
+pub(crate) fn seal(keys: &Keys, world: &World) -> SealBytes {
     let (keys, world) = (keys.clone(), world.clone());
     Arc::new(move |place: &str, plain: &[u8]| {
         let transit = keys.transit.read();

@@ -15,13 +15,13 @@ use policy::consent::Citizen;
 use producers::ingest::ports::{
     Accept, Appended, Claims, Contents, Known, NotReady, Profiles, Statuses,
 };
-use runtime::log::{AppendError, Appender, Outgoing};
+use producers::ingest::accepted_record;
+use runtime::log::{AppendError, Appender};
 use runtime::world::World;
 use schemas::content::Content;
-use schemas::headers::{Claim, Headers};
+use schemas::headers::Claim;
 use schemas::ids::{MessageId, Pseudonym, ServiceId};
 use schemas::records::{MessageAccepted, MessageStored, Status};
-use schemas::topics::Topic;
 use sealing::Part;
 
 use crate::accepted::AcceptedContents;
@@ -35,39 +35,13 @@ pub struct LogAccept {
 #[async_trait]
 impl Accept for LogAccept {
     async fn append(&self, message: MessageAccepted, claim: Option<Claim>) -> Appended {
-        let citizen = message.citizen.to_string().into_bytes();
-        let record = Outgoing {
-            topic: Topic::Accepted(message.lane),
-            key: citizen.clone(),
-            partition_by: citizen,
-            value: Some(self.world.codec.encode(&message)),
-            headers: Headers {
-                traceparent: Some(self.traceparent()),
-                ce_id: Some(format!("{}-0", message.message_id)),
-                ce_type: Some("it.staffetta.message.accepted".to_owned()),
-                message_id: Some(message.message_id),
-                service_id: Some(message.service_id.clone()),
-                epoch: Some(0),
-                next_sequence: Some(0),
-                accepted_at: Some(message.accepted_at),
-                claim,
-                ..Headers::default()
-            },
-        };
+        let record = accepted_record(&message, claim, &self.world);
         match self.appender.append(record).await {
             Ok(_) => Appended::Acked,
             Err(AppendError::NotTaken(_)) => Appended::NotTaken,
             // An appender has no name that could be taken.
             Err(AppendError::Unknown(_) | AppendError::Fenced) => Appended::Unknown,
         }
-    }
-}
-
-impl LogAccept {
-    /// A fresh trace: 16 bytes of trace id, 8 of span id, sampled (W3C Trace Context §3.2).
-    fn traceparent(&self) -> String {
-        let (a, b, c) = (self.world.random(), self.world.random(), self.world.random() | 1);
-        format!("00-{a:016x}{b:016x}-{c:016x}-01")
     }
 }
 

@@ -12,6 +12,8 @@ pub enum StageName {
     /// Of the email edge too: the mails that validate addresses.
     Validation,
     Delay,
+    /// Owners of batches: they read orders, and release rows into the bulk lane.
+    Batch,
 }
 
 impl StageName {
@@ -20,7 +22,7 @@ impl StageName {
     pub fn all() -> Vec<Self> {
         let mut all = vec![Self::Consent, Self::Vault];
         all.extend(Channel::ALL.map(Self::Channel));
-        all.extend([Self::Validation, Self::Delay]);
+        all.extend([Self::Validation, Self::Delay, Self::Batch]);
         all
     }
 
@@ -29,7 +31,9 @@ impl StageName {
     pub fn word(self) -> &'static str {
         match self {
             Self::Validation => Channel::Email.name(),
-            Self::Consent | Self::Vault | Self::Channel(_) | Self::Delay => self.name(),
+            Self::Consent | Self::Vault | Self::Channel(_) | Self::Delay | Self::Batch => {
+                self.name()
+            }
         }
     }
 
@@ -42,6 +46,7 @@ impl StageName {
             Self::Channel(channel) => channel.name(),
             Self::Validation => "validation",
             Self::Delay => "delay",
+            Self::Batch => "batch",
         }
     }
 
@@ -50,6 +55,7 @@ impl StageName {
     pub fn lanes(self) -> &'static [Lane] {
         match self {
             Self::Validation => &[Lane::Live],
+            Self::Batch => &[Lane::Bulk],
             Self::Consent | Self::Vault | Self::Channel(_) | Self::Delay => &Lane::ALL,
         }
     }
@@ -60,6 +66,7 @@ impl StageName {
             Self::Vault => vec![Topic::Permitted(lane)],
             Self::Channel(channel) => vec![Topic::Attempt(channel, lane)],
             Self::Validation => vec![Topic::Validation],
+            Self::Batch => vec![Topic::BatchCommand],
             Self::Delay => DelayClass::ALL.map(|class| Topic::Delay(class, lane)).to_vec(),
         }
     }
@@ -80,8 +87,18 @@ pub fn seats() -> Vec<Seat> {
 }
 
 /// Words that `--stages` takes.
-pub const WORDS: [&str; 9] =
-    ["consent", "vault", "apns", "fcm", "email", "delay", "directory", "status", "ingest"];
+pub const WORDS: [&str; 10] = [
+    "consent",
+    "vault",
+    "apns",
+    "fcm",
+    "email",
+    "delay",
+    "batch",
+    "directory",
+    "status",
+    "ingest",
+];
 
 #[cfg(test)]
 mod tests {
@@ -99,7 +116,7 @@ mod tests {
     fn every_topic_of_a_messages_way_is_read_by_exactly_one_group() {
         let read: Vec<_> = seats().into_iter().flat_map(|seat| seat.topics).collect();
         let ways = Topic::all().into_iter().filter(|topic| topic.name().ends_with(".live"));
-        for topic in ways.chain([Topic::Validation]) {
+        for topic in ways.chain([Topic::Validation, Topic::BatchCommand]) {
             assert_eq!(read.iter().filter(|other| **other == topic).count(), 1, "{topic}");
         }
     }

@@ -155,6 +155,13 @@ pub trait Member: Send {
     /// Stops or resumes the delivery of one owned partition; ownership stays.
     fn pause(&mut self, partition: TopicPartition, paused: bool);
 
+    /// The group's committed offsets of the partitions that this member owns; waits for those that an
+    /// open transaction still holds.
+    ///
+    /// # Errors
+    /// See [`LogError`].
+    fn committed(&mut self) -> Result<Vec<(TopicPartition, u64)>, LogError>;
+
     /// Records behind this member in the partitions it owns (high watermark − position).
     fn lag(&mut self) -> Vec<(TopicPartition, u64)>;
 }

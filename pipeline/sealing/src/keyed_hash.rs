@@ -24,6 +24,8 @@ pub(crate) enum Label {
     MailAddress = 8,
     TokenNonce = 9,
     Installation = 10,
+    BatchReference = 11,
+    BatchRow = 12,
 }
 
 /// HMAC-SHA-256 over label (1 byte), then each part behind its length (8 bytes, big-endian).
@@ -86,6 +88,18 @@ impl KeyedHashes {
     pub fn installation(&self, citizen: Pseudonym, id: &str) -> String {
         let parts = [&citizen.0[..], id.as_bytes()];
         hex::encode(self.0.short::<16>(Label::Installation, &parts))
+    }
+
+    /// The batch that a sender calls `reference`: 128 bits, the same for as long as there is the keyring.
+    #[must_use]
+    pub fn batch_reference(&self, service: &ServiceId, reference: &str) -> [u8; 16] {
+        self.0.short(Label::BatchReference, &[service.as_str().as_bytes(), reference.as_bytes()])
+    }
+
+    /// What a row says, to see whether another one of its batch has said it: 64 bits.
+    #[must_use]
+    pub fn batch_row(&self, batch: &str, row: &[u8]) -> u64 {
+        u64::from_be_bytes(self.0.short(Label::BatchRow, &[batch.as_bytes(), row]))
     }
 
     /// A request body's digest for that claim. Keyed, because a body that differs from a known one

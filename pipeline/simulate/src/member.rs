@@ -112,6 +112,10 @@ impl Member for Shaken {
         self.inner.pause(partition, paused);
     }
 
+    fn committed(&mut self) -> Result<Vec<(TopicPartition, u64)>, LogError> {
+        self.inner.committed()
+    }
+
     fn lag(&mut self) -> Vec<(TopicPartition, u64)> {
         self.inner.lag()
     }

@@ -103,7 +103,7 @@ mod tests {
         }
     }
 
-    const ALL: &str = "consent,vault,apns,fcm,email,delay,directory,status,ingest";
+    const ALL: &str = "consent,vault,apns,fcm,email,delay,batch,directory,status,ingest";
 
     #[test]
     fn the_embedded_log_serves_every_stage_or_none() {

@@ -9,6 +9,7 @@ use consumers::apns::ApnsConfig;
 use consumers::email::EmailConfig;
 use consumers::fcm::FcmConfig;
 use consumers::vault::StoreConfig;
+use producers::batch::BatchConfig;
 use producers::citizens::{CitizenRates, EmailClaim};
 use producers::ingest::IngestConfig;
 use runtime::dead_limit::DeadLimits;
@@ -32,6 +33,7 @@ pub struct Settings {
     pub citizen_api: CitizenApiSettings,
     pub operations: OperationsSettings,
     pub ingest: IngestConfig,
+    pub batches: BatchConfig,
     pub apns: Switched<ApnsConfig>,
     pub fcm: Switched<FcmConfig>,
     pub email: Switched<EmailConfig>,
@@ -213,6 +215,8 @@ impl Settings {
     pub fn faults(&self) -> Vec<String> {
         let mut faults: Vec<String> =
             self.ingest.faults().into_iter().map(|fault| format!("ingest.{fault}")).collect();
+        let batches = self.batches.faults();
+        faults.extend(batches.into_iter().map(|fault| format!("batches.{fault}")));
         let rates = self.citizen_api.rate.faults();
         faults.extend(rates.into_iter().map(|fault| format!("citizen_api.rate.{fault}")));
         let mut must = |holds: bool, fault: &str| {

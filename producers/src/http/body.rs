@@ -66,7 +66,8 @@ pub async fn read_body(body: Body, limits: BodyLimits) -> Read {
     read
 }
 
-fn discard(body: Body, limits: BodyLimits) {
+/// Reads a refused body on for a while, and throws it away.
+pub fn discard(body: Body, limits: BodyLimits) {
     let mut stream = body.into_data_stream();
     tokio::spawn(async move {
         let reading = async { while let Some(Ok(_)) = stream.next().await {} };

@@ -8,7 +8,7 @@ mod headers;
 mod serve;
 mod tls;
 
-pub use body::{BodyLimits, Read, read_body};
+pub use body::{BodyLimits, Read, discard, read_body};
 pub use headers::{Door, secured};
 pub use serve::{Peer, ServeLimits, serve};
 pub use tls::{TlsError, TlsFiles, server_config};

@@ -90,7 +90,7 @@ impl IngestConfig {
         faults
     }
 
-    pub(super) fn body(&self) -> BodyLimits {
+    pub(crate) fn body(&self) -> BodyLimits {
         BodyLimits {
             bytes: self.body_limit_bytes,
             wait: Duration::from_millis(self.body_wait_ms),

@@ -8,6 +8,11 @@ pub enum Operation {
     SubmitMessage,
     GetMessage,
     GetProfile,
+    CreateBatch,
+    PutRows,
+    GetBatch,
+    GetResults,
+    OrderBatch,
 }
 
 impl Operation {
@@ -17,6 +22,11 @@ impl Operation {
             Self::SubmitMessage => "submit_message",
             Self::GetMessage => "get_message",
             Self::GetProfile => "get_profile",
+            Self::CreateBatch => "create_batch",
+            Self::PutRows => "put_rows",
+            Self::GetBatch => "get_batch",
+            Self::GetResults => "get_batch_results",
+            Self::OrderBatch => "order_batch",
         }
     }
 }

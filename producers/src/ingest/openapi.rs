@@ -273,7 +273,15 @@ impl Modify for SubscriptionKey {
         super::messages::submit_to,
         super::reading::get_message,
         super::profiles::by_body,
-        super::profiles::by_path
+        super::profiles::by_path,
+        crate::batch::http::create,
+        crate::batch::http::put_rows,
+        crate::batch::http::get_batch,
+        crate::batch::http::results,
+        crate::batch::http::complete,
+        crate::batch::http::pause,
+        crate::batch::http::resume,
+        crate::batch::http::cancel
     ),
     components(schemas(GatewayError)),
     modifiers(&SubscriptionKey)

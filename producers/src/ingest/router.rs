@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, get, post, put};
 use runtime::world::World;
 
 use super::config::IngestConfig;
@@ -14,6 +14,7 @@ use super::metrics::{IngestMetrics, Operation};
 use super::ports::{Accept, Claims, Contents, Profiles, Statuses};
 use super::registry::Registry;
 use super::seal::Sealer;
+use crate::batch::{Batches, http as batches};
 use super::{answers, messages, openapi, profiles, reading};
 use crate::http::{Door, secured};
 
@@ -30,6 +31,7 @@ pub struct Ingest {
     pub contents: Arc<dyn Contents>,
     pub profiles: Arc<dyn Profiles>,
     pub claims: Arc<dyn Claims>,
+    pub batches: Arc<Batches>,
 }
 
 /// The whole API under `/api/v1`, with its headers on every answer. A path or an operation that does not
@@ -42,7 +44,16 @@ pub fn router(ingest: Arc<Ingest>) -> Router {
     let submit = || guard(Operation::SubmitMessage, post(messages::submit));
     let submit_to = || guard(Operation::SubmitMessage, post(messages::submit_to));
     let profile = || guard(Operation::GetProfile, post(profiles::by_body));
+    let order = Operation::OrderBatch;
     let api = Router::new()
+        .route("/batches", guard(Operation::CreateBatch, post(batches::create)))
+        .route("/batches/{id}", guard(Operation::GetBatch, get(batches::get_batch)))
+        .route("/batches/{id}/rows", guard(Operation::PutRows, put(batches::put_rows)))
+        .route("/batches/{id}/results", guard(Operation::GetResults, get(batches::results)))
+        .route("/batches/{id}/complete", guard(order, post(batches::complete)))
+        .route("/batches/{id}/pause", guard(order, post(batches::pause)))
+        .route("/batches/{id}/resume", guard(order, post(batches::resume)))
+        .route("/batches/{id}/cancel", guard(order, post(batches::cancel)))
         .route("/messages", submit())
         .route("/messages/", submit())
         .route("/messages/{fiscal_code}", submit_to())

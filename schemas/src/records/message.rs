@@ -19,6 +19,7 @@ pub struct SealedContent {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BatchRow {
     pub batch_id: String,
+    /// From 1, as the sender counts.
     pub row: i64,
 }
 

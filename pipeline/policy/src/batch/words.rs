@@ -1,10 +1,33 @@
 //! What became of a row, in plain words for its sender. Says nothing of the citizen beyond what the sender
 //! may know.
 
-use schemas::records::{Reason, Status};
+use schemas::records::{BatchPhase, BatchState, Reason, Status};
 use schemas::topics::Channel;
 
 use super::tally::Fate;
+
+/// Where a row is that was not refused, counted from 0: a word and a sentence.
+#[must_use]
+pub fn of_row(state: &BatchState, row: i64, fate: &Fate) -> (&'static str, &'static str) {
+    if let Some(status) = fate.status {
+        return (status.name(), of_fate(fate));
+    }
+    if state.plan.dry_run {
+        return ("VALID", "Checked and not sent: a dry run.");
+    }
+    if row < state.released {
+        return ("RELEASED", of_fate(fate));
+    }
+    match state.phase {
+        BatchPhase::Cancelled => ("CANCELLED", "Not sent: the batch was cancelled before."),
+        BatchPhase::Receiving => ("WAITING", "Not sent yet: the batch is not complete."),
+        BatchPhase::Scheduled => ("WAITING", "Not sent yet: the batch's time has not come."),
+        BatchPhase::Paused => ("WAITING", "Not sent yet: the batch is paused."),
+        BatchPhase::Releasing | BatchPhase::Finished | BatchPhase::Unknown => {
+            ("WAITING", "Not sent yet: its turn has not come.")
+        }
+    }
+}
 
 /// A sentence on what became of a row that was released.
 #[must_use]

@@ -186,6 +186,12 @@ impl Member for EmbeddedMember {
         }
     }
 
+    fn committed(&mut self) -> Result<Vec<(TopicPartition, u64)>, LogError> {
+        let state = self.log.core.state.lock();
+        let committed = |at: &TopicPartition| Some((*at, state.committed(&self.holder.group, *at)?));
+        Ok(self.positions.keys().filter_map(committed).collect())
+    }
+
     fn lag(&mut self) -> Vec<(TopicPartition, u64)> {
         let state = self.log.core.state.lock();
         let behind = |at: &TopicPartition, from: &u64| state.bounds(*at).end.saturating_sub(*from);

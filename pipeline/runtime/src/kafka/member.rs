@@ -98,6 +98,10 @@ impl Member for KafkaMember {
         self.delivery.pause(partition, paused);
     }
 
+    fn committed(&mut self) -> Result<Vec<(TopicPartition, u64)>, LogError> {
+        self.delivery.committed(self.delivery.owned(), self.cluster.settings.call_timeout)
+    }
+
     fn lag(&mut self) -> Vec<(TopicPartition, u64)> {
         self.delivery.lag()
     }

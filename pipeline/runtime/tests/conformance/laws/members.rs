@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use runtime::log::Member;
+
 use crate::bed::Bed;
 use crate::hands::{
     A_WHILE, Copier, INPUT, OUTPUT, PARTITIONS, append, append_values, copy_of, prepare, read_all,
@@ -199,6 +201,11 @@ pub fn what_a_group_is_behind_is_seen_from_outside_it(bed: &dyn Bed) {
     let mut member = bed.log().join(&seat(0)).unwrap();
     let taken = take(bed, member.as_mut(), 30);
     assert_eq!(bed.log().behind(&seat(0)), Ok(30), "read is not done");
+    let sum = |member: &mut dyn Member| {
+        member.committed().unwrap().into_iter().map(|(_, next)| next).sum::<u64>()
+    };
+    assert_eq!(sum(member.as_mut()), 0);
     member.commit(copy_of(&taken)).unwrap();
+    assert_eq!(sum(member.as_mut()), 30);
     assert_eq!(bed.log().behind(&seat(0)), Ok(0));
 }
