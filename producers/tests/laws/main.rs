@@ -2,4 +2,5 @@
 
 #![allow(clippy::unwrap_used, reason = "here a failed unwrap is a failed law")]
 
+mod batch;
 mod ingest;

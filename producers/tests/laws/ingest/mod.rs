@@ -1,7 +1,7 @@
 mod bad_messages;
 mod bounds;
 mod description;
-mod fakes;
+pub mod fakes;
 mod gateway;
 mod idempotency;
 mod privacy;
@@ -10,5 +10,5 @@ mod reading;
 mod redis;
 mod sharing;
 mod submitting;
-mod support;
+pub mod support;
 mod transport;

@@ -8,12 +8,16 @@ use std::time::Duration;
 use parking_lot::{Mutex, RwLock};
 use policy::admit::service::Service;
 use policy::admit::service_file::{self, Entry};
+use producers::batch::{BatchConfig, Batches};
 use producers::http::{ServeLimits, serve};
 use producers::ingest::{
     Ingest, IngestConfig, IngestMetrics, Limiter, Registry, Sealer, TrustedProxy, router,
 };
 use reqwest::{Client, RequestBuilder, Response};
+use runtime::embedded::EmbeddedLog;
+use runtime::log::Log as _;
 use runtime::world::World;
+use schemas::codec::Codec;
 use schemas::ids::{MessageId, Timestamp};
 use schemas::records::ServiceRecord;
 use sealing::{KeySchedule, KeySchedules, Keyring, SystemEntropy, TransitKeys};
@@ -108,6 +112,7 @@ impl Api {
             contents: log.clone(),
             profiles: view.clone(),
             claims: claims.clone(),
+            batches: Arc::new(no_batches()),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -160,7 +165,15 @@ pub fn a_body() -> Value {
     })
 }
 
-fn transit(keyring: &Keyring, now: Timestamp) -> TransitKeys {
+/// Nobody owns batches here; their laws are in a folder of their own.
+fn no_batches() -> Batches {
+    let world = World::real(tokio::runtime::Handle::current(), Codec::default(), 1.0);
+    let log = EmbeddedLog::in_memory(world, 1);
+    let store = Arc::new(crate::batch::bed::Chunks::default());
+    Batches::new(BatchConfig::default(), Arc::default(), log.appender().unwrap(), store)
+}
+
+pub fn transit(keyring: &Keyring, now: Timestamp) -> TransitKeys {
     let daily = KeySchedule::daily(Duration::from_secs(86_400));
     let schedules = KeySchedules { wire: daily, dead_letter: daily, batch_rows: daily };
     let mut keys = TransitKeys::default();
@@ -169,9 +182,9 @@ fn transit(keyring: &Keyring, now: Timestamp) -> TransitKeys {
     keys
 }
 
-type Keys = HashMap<String, [String; 2]>;
+pub type Keys = HashMap<String, [String; 2]>;
 
-fn registry(sealer: &Sealer, change: fn(&mut Service)) -> (Arc<Registry>, Keys) {
+pub fn registry(sealer: &Sealer, change: fn(&mut Service)) -> (Arc<Registry>, Keys) {
     let registry = Registry::default();
     let mut keys = HashMap::new();
     let pseudonym_of = |code: &_| sealer.pseudonym_of(code);
