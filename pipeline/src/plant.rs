@@ -311,7 +311,9 @@ fn workers(site: &Arc<Site>, wanted: &dyn Fn(&str) -> bool) -> anyhow::Result<Ve
                         ValidationStage::new(Arc::clone(port), directory, keys, metrics, settings);
                     spawn(site, name, lane, site.settings.worker.limits(), stage)?
                 }
-                StageName::Batch => batches::own(site, name.seat(lane, site.settings.worker.ordinal))?,
+                StageName::Batch => {
+                    batches::own(site, name.seat(lane, site.settings.worker.ordinal))?
+                }
                 StageName::Delay => spawn(site, name, lane, delay_limits(site), DelayStage)?,
             };
             threads.push(thread);
@@ -408,7 +410,10 @@ pub(crate) fn barred(site: &Site, seat: &runtime::log::Seat) {
 }
 
 /// The seat, once the log gives it; none when the process ends or the log cannot go on.
-pub(crate) fn seated(site: &Site, seat: &runtime::log::Seat) -> Option<Box<dyn runtime::log::Member>> {
+pub(crate) fn seated(
+    site: &Site,
+    seat: &runtime::log::Seat,
+) -> Option<Box<dyn runtime::log::Member>> {
     match join(site, seat, &site.stop) {
         Ok(member) => member,
         Err(error) => {

@@ -12,10 +12,10 @@ use consumers::vault::{StoreError, VaultStore};
 use policy::admit::projection::Standing;
 use policy::claim::Claimed;
 use policy::consent::Citizen;
+use producers::ingest::accepted_record;
 use producers::ingest::ports::{
     Accept, Appended, Claims, Contents, Known, NotReady, Profiles, Statuses,
 };
-use producers::ingest::accepted_record;
 use runtime::log::{AppendError, Appender};
 use runtime::world::World;
 use schemas::content::Content;

@@ -87,18 +87,8 @@ pub fn seats() -> Vec<Seat> {
 }
 
 /// Words that `--stages` takes.
-pub const WORDS: [&str; 10] = [
-    "consent",
-    "vault",
-    "apns",
-    "fcm",
-    "email",
-    "delay",
-    "batch",
-    "directory",
-    "status",
-    "ingest",
-];
+pub const WORDS: [&str; 10] =
+    ["consent", "vault", "apns", "fcm", "email", "delay", "batch", "directory", "status", "ingest"];
 
 #[cfg(test)]
 mod tests {

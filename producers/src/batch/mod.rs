@@ -22,8 +22,8 @@ mod settings;
 mod view;
 
 pub use config::BatchConfig;
-pub use http::Batches;
 pub use follow::follow;
+pub use http::Batches;
 pub use metrics::{BatchMetrics, CATALOGUE};
 pub use owner::{Owner, OwnerParts, Worked};
 pub use ports::{ChunkStore, StoreDown};

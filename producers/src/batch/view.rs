@@ -207,9 +207,7 @@ impl Inner {
         let held =
             self.batches.entry(state.batch_id.clone()).or_insert_with(|| Held::new(state.clone()));
         held.pace.push_back((state.updated_at, state.released));
-        while held.pace.len() > 2
-            && state.updated_at.since(held.pace[1].0) >= RATE_OVER
-        {
+        while held.pace.len() > 2 && state.updated_at.since(held.pace[1].0) >= RATE_OVER {
             held.pace.pop_front();
         }
         held.state = state;

@@ -25,13 +25,13 @@ mod shared;
 mod sharing;
 
 pub use address::{TrustedProxy, client_address};
-pub use config::{IngestConfig, RateConfig};
-pub use limiter::{AccountDemand, Asked, Limiter};
-pub use gate::Pass;
 pub(crate) use answers::{not_taken as try_later, problem};
+pub use config::{IngestConfig, RateConfig};
+pub use gate::Pass;
+pub use limiter::{AccountDemand, Asked, Limiter};
 pub(crate) use messages::path_text;
-pub(crate) use openapi::ProblemJson;
 pub use metrics::{CATALOGUE, IngestMetrics, Operation};
+pub(crate) use openapi::ProblemJson;
 pub use openapi::document;
 pub use record::accepted_record;
 pub use registry::{BadDocument, Registry};

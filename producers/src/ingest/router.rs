@@ -14,8 +14,8 @@ use super::metrics::{IngestMetrics, Operation};
 use super::ports::{Accept, Claims, Contents, Profiles, Statuses};
 use super::registry::Registry;
 use super::seal::Sealer;
-use crate::batch::{Batches, http as batches};
 use super::{answers, messages, openapi, profiles, reading};
+use crate::batch::{Batches, http as batches};
 use crate::http::{Door, secured};
 
 /// Everything the sender API is made of.

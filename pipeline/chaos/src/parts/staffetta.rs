@@ -37,7 +37,7 @@ pub enum Layout {
 }
 
 /// What can be a process of its own beside `ingest`.
-pub const STAGES: [&str; 6] = ["consent", "vault", "apns", "fcm", "email", "delay"];
+pub const STAGES: [&str; 7] = ["consent", "vault", "apns", "fcm", "email", "delay", "batch"];
 
 /// A process, and where it says whether it is ready.
 #[derive(Debug)]

@@ -128,7 +128,10 @@ pub fn admit(request: &Submission, lookups: &Lookups) -> Result<Admitted, Proble
 ///
 /// # Errors
 /// The first refusal in that order.
-pub fn may_write<'a>(caller: &Caller, service: Option<&'a Service>) -> Result<&'a Service, Problem> {
+pub fn may_write<'a>(
+    caller: &Caller,
+    service: Option<&'a Service>,
+) -> Result<&'a Service, Problem> {
     may_call(caller, service, &[Group::ApiMessageWrite, Group::ApiLimitedMessageWrite])
 }
 

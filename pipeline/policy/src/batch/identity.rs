@@ -63,7 +63,8 @@ mod tests {
 
     #[test]
     fn an_id_tells_when_its_batch_was_made() {
-        let family = Family::of(Timestamp(1_700_000_000_123), "01HF7YAT3V0000000000000001").unwrap();
+        let family =
+            Family::of(Timestamp(1_700_000_000_123), "01HF7YAT3V0000000000000001").unwrap();
         let text = family.message(7).to_string();
         assert_eq!(text[..10], MessageId::from_parts(1_700_000_000_123, 0).to_string()[..10]);
     }

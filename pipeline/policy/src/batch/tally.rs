@@ -52,7 +52,12 @@ impl Tally {
         }
         let before = std::mem::replace(
             fate,
-            Fate { status: Some(event.status), reason: event.reason, channel: event.channel, epoch },
+            Fate {
+                status: Some(event.status),
+                reason: event.reason,
+                channel: event.channel,
+                epoch,
+            },
         );
         self.count(before.status, -1);
         self.count(Some(event.status), 1);

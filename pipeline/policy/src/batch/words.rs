@@ -49,7 +49,9 @@ pub fn of_fate(fate: &Fate) -> &'static str {
         Status::NotOnBoard => "The citizen does not receive messages here.",
         Status::Rejected => rejected(fate.reason),
         Status::Unnotified => unnotified(fate.reason),
-        Status::Expired => "In the citizen's inbox; its time to notify passed without a notification.",
+        Status::Expired => {
+            "In the citizen's inbox; its time to notify passed without a notification."
+        }
         Status::Failed => "Set aside by a fault of ours; our operators will look at it.",
     }
 }

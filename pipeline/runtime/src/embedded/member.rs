@@ -188,7 +188,8 @@ impl Member for EmbeddedMember {
 
     fn committed(&mut self) -> Result<Vec<(TopicPartition, u64)>, LogError> {
         let state = self.log.core.state.lock();
-        let committed = |at: &TopicPartition| Some((*at, state.committed(&self.holder.group, *at)?));
+        let committed =
+            |at: &TopicPartition| Some((*at, state.committed(&self.holder.group, *at)?));
         Ok(self.positions.keys().filter_map(committed).collect())
     }
 

@@ -109,7 +109,8 @@ impl Cluster {
         let mut partitions = Vec::new();
         for topic in &seat.topics {
             let count = self.partitions(*topic)?;
-            partitions.extend((0..count).map(|partition| TopicPartition { topic: *topic, partition }));
+            partitions
+                .extend((0..count).map(|partition| TopicPartition { topic: *topic, partition }));
         }
         let answer = self
             .onlooker(&self.names.group(seat))?

@@ -17,9 +17,9 @@ use super::judge::{Answer, MOST_GIVEN_UP, Stop, Tries, Verdict, judge};
 use super::post::{Endpoint, Look};
 use super::progress::Progress;
 use super::request::Sending;
-use producers::batch::rows::{Row, Rows};
 use super::said::without_the_row;
 use super::watch::{Outcome, pause};
+use producers::batch::rows::{Row, Rows};
 
 /// Messages watched at once; beyond, sending waits.
 const WATCHED: u32 = 1_024;

@@ -35,9 +35,9 @@ use journal::Journal;
 use judge::Stop;
 use options::Reading;
 use post::Endpoint;
+use producers::batch::rows::{Row, RowFault, Rows, Unreadable, rows};
 use progress::{Counts, Progress};
 use request::{Identity, Sending};
-use producers::batch::rows::{Row, RowFault, Rows, Unreadable, rows};
 
 /// Every row has its end, and some were refused.
 const SOME_REFUSED: u8 = 4;

@@ -10,9 +10,9 @@ use reqwest::header::HeaderValue;
 
 use super::drive::Limits;
 use super::request::{PlainHttp, endpoint};
-use producers::batch::rows::Format;
-use policy::batch::template::Template;
 use crate::commands::Misuse;
+use policy::batch::template::Template;
+use producers::batch::rows::Format;
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]

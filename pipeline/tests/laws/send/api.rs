@@ -11,6 +11,7 @@ use policy::admit::projection::{ChannelStatus, Standing};
 use policy::admit::service_file;
 use policy::claim::{Claimed, Held, judge};
 use policy::consent::Citizen;
+use producers::batch::{BatchConfig, Batches, ChunkStore, StoreDown};
 use producers::http::{ServeLimits, serve};
 use producers::ingest::ports::{
     Accept, Appended, Claims, Contents, Known, NotReady, Profiles, Statuses,
@@ -18,7 +19,8 @@ use producers::ingest::ports::{
 use producers::ingest::{
     Ingest, IngestConfig, IngestMetrics, Limiter, Registry, Sealer, TrustedProxy, router,
 };
-use runtime::log::{Position, TopicPartition};
+use runtime::embedded::EmbeddedLog;
+use runtime::log::{Log as _, Position, TopicPartition};
 use runtime::world::World;
 use schemas::codec::Codec;
 use schemas::content::Content;
@@ -199,6 +201,7 @@ impl Api {
             contents: behind.clone(),
             profiles: behind.clone(),
             claims: behind.clone(),
+            batches: Arc::new(no_batches()),
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -239,4 +242,25 @@ fn registry(sealer: &Sealer, now: schemas::ids::Timestamp) -> (Registry, HashMap
         registry.apply(&ServiceRecord { service_id: id, document, updated_at: now }).unwrap();
     }
     (registry, keys)
+}
+
+struct NoChunks;
+
+#[async_trait]
+impl ChunkStore for NoChunks {
+    async fn put(&self, _: &str, _: Vec<u8>) -> Result<(), StoreDown> {
+        Err(StoreDown)
+    }
+
+    async fn get(&self, _: &str, _: u64) -> Result<Option<Vec<u8>>, StoreDown> {
+        Err(StoreDown)
+    }
+}
+
+/// `send` makes single calls: nobody owns batches here.
+fn no_batches() -> Batches {
+    let world = World::real(tokio::runtime::Handle::current(), Codec::default(), 1.0);
+    let log = EmbeddedLog::in_memory(world, 1);
+    let orders = log.appender().unwrap();
+    Batches::new(BatchConfig::default(), Arc::default(), orders, Arc::new(NoChunks))
 }

@@ -13,6 +13,7 @@ use policy::admit::{Caller, Problem, may_write};
 use schemas::ids::MessageId;
 use schemas::records::{BatchCommand, BatchOrder, BatchPlan, BatchState, Sealed};
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::super::chunk;
 use super::super::settings::BatchRequest;
@@ -133,6 +134,9 @@ async fn request_of(body: HttpBody, limits: BodyLimits) -> Result<BatchRequest, 
              reference, template, delimiter, id_column, not_before, window {{from, to}} and dry_run."
         ))
     };
+    // An array would read as the fields in their order.
+    let object: serde_json::Map<String, Value> = serde_json::from_slice(&bytes).map_err(bad)?;
+    drop(object);
     Ok(serde_json::from_slice(&bytes).map_err(bad)?)
 }
 
@@ -147,9 +151,8 @@ async fn batch(
     let now = ingest.world.now();
     let mut random = [0; 16];
     ingest.world.fill(&mut random[6..]);
-    let fresh = || {
-        MessageId::from_parts(u64::try_from(now.0).unwrap_or(0), u128::from_be_bytes(random))
-    };
+    let fresh =
+        || MessageId::from_parts(u64::try_from(now.0).unwrap_or(0), u128::from_be_bytes(random));
     let named = |name: &String| MessageId::from_bytes(hashes.batch_reference(service, name));
     let id = request.reference.as_ref().map_or_else(fresh, named).to_string();
     let plain = serde_json::to_vec(request).map_err(|_| unsealed())?;

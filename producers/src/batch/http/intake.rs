@@ -233,8 +233,7 @@ impl Packing<'_> {
         let sealed = chunk::seal(&ingest.sealer, &ingest.world, &self.intake.batch, number, &rows);
         let (wrapped_key, sealed) = sealed.map_err(|_| Left::Stopped(Stop::Unsealed))?;
         let (refused, repeated) = (held.refused, held.repeated);
-        let rows =
-            SealedRows { number, rows: count, refused, repeated, wrapped_key, sealed };
+        let rows = SealedRows { number, rows: count, refused, repeated, wrapped_key, sealed };
         self.intake.number += 1;
         self.intake.rows += count;
         self.pieces.blocking_send(Piece::Rows(rows)).map_err(|_| Left::Nobody)

@@ -41,19 +41,19 @@ macro_rules! order {
     ($name:ident, $order:expr, $path:literal, $operation:literal, $doc:literal) => {
         #[doc = $doc]
         #[utoipa::path(
-                            post, path = $path, operation_id = $operation, tag = "batches",
-                            params(("id" = String, Path, description = "As the 201 gave it")),
-                            responses(
-                                (status = 200, description = "Followed: logged by the batch's owner", body = BatchAnswer),
-                                (status = 401, description = "No valid key"),
-                                (status = 403, description = "Not allowed", body = ProblemJson),
-                                (status = 404, description = "This service has no such batch", body = ProblemJson),
-                                (status = 409, description = "The batch is beyond it", body = ProblemJson),
-                                (status = 429, description = "Not taken: come again"),
-                                (status = 500, description = "Ours; repeat the request", body = ProblemJson),
-                            ),
-                            security(("SubscriptionKey" = []))
-                        )]
+            post, path = $path, operation_id = $operation, tag = "batches",
+            params(("id" = String, Path, description = "As the 201 gave it")),
+            responses(
+                (status = 200, description = "Logged by the batch's owner", body = BatchAnswer),
+                (status = 401, description = "No valid key"),
+                (status = 403, description = "Not allowed", body = ProblemJson),
+                (status = 404, description = "This service has no such batch", body = ProblemJson),
+                (status = 409, description = "The batch is beyond it", body = ProblemJson),
+                (status = 429, description = "Not taken: come again"),
+                (status = 500, description = "Ours; repeat the request", body = ProblemJson),
+            ),
+            security(("SubscriptionKey" = []))
+        )]
         pub async fn $name(
             State(ingest): State<Arc<Ingest>>,
             Extension(pass): Extension<Pass>,

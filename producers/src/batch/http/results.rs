@@ -195,9 +195,8 @@ fn ndjson(lines: &[ResultLine]) -> Result<Bytes, Broken> {
 }
 
 fn csv(lines: &[ResultLine]) -> Result<Bytes, Broken> {
-    let mut out = ::csv::WriterBuilder::new()
-        .terminator(::csv::Terminator::CRLF)
-        .from_writer(Vec::new());
+    let mut out =
+        ::csv::WriterBuilder::new().terminator(::csv::Terminator::CRLF).from_writer(Vec::new());
     for line in lines {
         let (row, repeated) = (line.row.to_string(), line.repeated.to_string());
         let id = line.id.as_deref().unwrap_or_default();

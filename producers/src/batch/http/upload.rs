@@ -108,7 +108,7 @@ pub async fn take(
     body: HttpBody,
 ) -> Result<BatchState, Refusal> {
     let begun = begin(ingest, pass, state, part, headers).await;
-    let (intake, _place) = match begun {
+    let (intake, place) = match begun {
         Ok(begun) => begun,
         Err(refusal) => {
             discard(body, ingest.config.body());
@@ -119,7 +119,23 @@ pub async fn take(
     let (pieces, mut read) = mpsc::channel(1);
     let reading = Arc::clone(ingest);
     tokio::task::spawn_blocking(move || intake::run(&reading, intake, raw, &pieces));
-    let mut state = state.clone();
+    let (ingest, state) = (Arc::clone(ingest), state.clone());
+    // A task of its own: with a client that goes away this request ends, and the whole rows that came
+    // before are durable all the same.
+    let kept = tokio::spawn(async move {
+        let kept = keep_all(&ingest, state, part, &mut read).await;
+        drop(place);
+        kept
+    });
+    kept.await.unwrap_or_else(|_| Err(unsealed().into()))
+}
+
+async fn keep_all(
+    ingest: &Ingest,
+    mut state: BatchState,
+    part: Part,
+    read: &mut mpsc::Receiver<Piece>,
+) -> Result<BatchState, Refusal> {
     while let Some(piece) = read.recv().await {
         match piece {
             Piece::Rows(rows) => state = keep(ingest, &state, rows).await?,
@@ -234,10 +250,8 @@ async fn keep(
         wrapped_key: Sealed(rows.wrapped_key),
     };
     batches.store.put(&object, rows.sealed).await.map_err(|_| unsealed())?;
-    let order = BatchCommand {
-        chunk: Some(chunk),
-        ..answers::order(ingest, state, BatchOrder::Append)
-    };
+    let order =
+        BatchCommand { chunk: Some(chunk), ..answers::order(ingest, state, BatchOrder::Append) };
     let next = ask(ingest, order).await?;
     if next.chunks <= rows.number {
         let phase = next.phase.name();

@@ -323,8 +323,7 @@ impl Owner {
     fn state_record(&self, state: &BatchState) -> Outgoing {
         let key = state.batch_id.clone().into_bytes();
         let value = Some(self.parts.world.codec.encode(state));
-        let headers =
-            Headers { service_id: Some(state.service_id.clone()), ..Headers::default() };
+        let headers = Headers { service_id: Some(state.service_id.clone()), ..Headers::default() };
         Outgoing { topic: Topic::BatchState, partition_by: key.clone(), key, value, headers }
     }
 

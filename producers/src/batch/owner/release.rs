@@ -9,7 +9,7 @@ use runtime::log::TopicPartition;
 use schemas::ids::Timestamp;
 use schemas::records::{BatchChunk, BatchState, Reason};
 
-use super::rows::{Left, Leaving};
+use super::rows::{Leaving, Left};
 use super::{Draft, MEASURE_EVERY, Owner};
 use crate::batch::chunk::{self, Rows, Unopened};
 
@@ -186,7 +186,12 @@ impl Owner {
         gone
     }
 
-    fn chunk_at(&self, draft: &Draft, at: TopicPartition, state: &BatchState) -> Option<BatchChunk> {
+    fn chunk_at(
+        &self,
+        draft: &Draft,
+        at: TopicPartition,
+        state: &BatchState,
+    ) -> Option<BatchChunk> {
         let has = |chunk: &&BatchChunk| {
             (chunk.first_row..chunk.first_row + chunk.rows).contains(&state.released)
         };

@@ -18,11 +18,11 @@ use producers::ingest::{Ingest, IngestConfig, IngestMetrics, Limiter, Registry, 
 use reqwest::{RequestBuilder, Response};
 use runtime::dead::status_record;
 use runtime::embedded::{EmbeddedLog, Settings};
-use runtime::log::{Incoming, Log, LogError, Seat, Start, TopicPartition, read_to_end};
+use runtime::log::{Incoming, Log, LogError, Outgoing, Seat, Start, TopicPartition, read_to_end};
 use runtime::world::World;
 use schemas::codec::Codec;
 use schemas::headers::Headers;
-use schemas::records::{MessageAccepted, MessageStatus, Reason, Status};
+use schemas::records::{BatchCommand, BatchOrder, MessageAccepted, MessageStatus, Reason, Status};
 use schemas::topics::{Lane, Topic};
 use sealing::{Keyring, Part, SystemEntropy, TransitKeys};
 use serde_json::{Value, json};
@@ -93,7 +93,6 @@ pub struct Bed {
     pub keys: Keys,
     pub transit: Arc<RwLock<TransitKeys>>,
     pub keyring: Arc<Keyring>,
-    pub metrics: prometheus::Registry,
     batch_metrics: BatchMetrics,
     url: String,
     client: reqwest::Client,
@@ -149,12 +148,27 @@ impl Bed {
         let (batch_metrics, client) = (BatchMetrics::new(&metrics), client().build().unwrap());
         let follower = Some(follower);
         Self {
-            world, log, chunks, registry, keys, transit, keyring, metrics, batch_metrics, url, client,
-            setup, stop, follower,
+            world,
+            log,
+            chunks,
+            registry,
+            keys,
+            transit,
+            keyring,
+            batch_metrics,
+            url,
+            client,
+            setup,
+            stop,
+            follower,
         }
     }
 
     pub fn owner(&self) -> Owner {
+        self.owner_as(0)
+    }
+
+    fn owner_as(&self, ordinal: u32) -> Owner {
         let parts = OwnerParts {
             config: self.setup.config.clone(),
             world: self.world.clone(),
@@ -167,12 +181,16 @@ impl Bed {
             lane: self.setup.lane.clone(),
             runtime: tokio::runtime::Handle::current(),
         };
-        Owner::new(parts, self.log.join(&seat(0)).unwrap())
+        Owner::new(parts, self.log.join(&seat(ordinal)).unwrap())
     }
 
     /// An owner that works until it is let go.
     pub fn own(&self) -> Owning {
-        let mut owner = self.owner();
+        self.own_as(0)
+    }
+
+    pub fn own_as(&self, ordinal: u32) -> Owning {
+        let mut owner = self.owner_as(ordinal);
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
         let work = move || {
@@ -215,7 +233,8 @@ impl Bed {
 
     /// The batch; its counters add up whenever it is looked at.
     pub async fn look(&self, batch: &str) -> Value {
-        let response = self.request("GET", PLAIN, &format!("/batches/{batch}")).send().await.unwrap();
+        let response =
+            self.request("GET", PLAIN, &format!("/batches/{batch}")).send().await.unwrap();
         assert_eq!(response.status(), 200);
         let shown: Value = response.json().await.unwrap();
         let counters = shown["counters"].as_object().unwrap();
@@ -223,6 +242,45 @@ impl Bed {
         let sum: i64 = places.map(|(_, count)| count.as_i64().unwrap()).sum();
         assert_eq!(counters["rows"].as_i64(), Some(sum), "{shown}");
         shown
+    }
+
+    /// An order past the doors.
+    pub async fn order_by_hand(&self, batch: &str, order: BatchOrder) {
+        let order = BatchCommand {
+            batch_id: batch.to_owned(),
+            service_id: PLAIN.to_owned().into(),
+            at: self.world.now(),
+            order,
+            plan: None,
+            chunk: None,
+        };
+        let key = batch.as_bytes().to_vec();
+        let record = Outgoing {
+            topic: Topic::BatchCommand,
+            partition_by: key.clone(),
+            key,
+            value: Some(Codec::default().encode(&order)),
+            headers: Headers::default(),
+        };
+        self.log.appender().unwrap().append(record).await.unwrap();
+    }
+
+    pub async fn complete_by_hand(&self, batch: &str) {
+        self.order_by_hand(batch, BatchOrder::Complete).await;
+    }
+
+    /// So many events, once there are as many.
+    pub async fn told(&self, count: usize) -> Vec<MessageStatus> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let records = self.read(Topic::Status);
+            if records.len() >= count {
+                let decoded = records.into_iter().map(|record| record.value.unwrap());
+                return decoded.map(|value| Codec::default().decode(&value).unwrap()).collect();
+            }
+            assert!(Instant::now() < until, "{} events in vain", records.len());
+            tokio::task::yield_now().await;
+        }
     }
 
     /// Looks until `wanted` is met.
@@ -234,7 +292,7 @@ impl Bed {
                 return shown;
             }
             assert!(Instant::now() < until, "waited in vain: {shown}");
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            tokio::task::yield_now().await;
         }
     }
 
