@@ -69,7 +69,7 @@
 {{- $_ := set $runs . $name -}}
 {{- end -}}
 {{- end -}}
-{{- range list "consent" "vault" "apns" "fcm" "email" "delay" "directory" "status" "ingest" -}}
+{{- range list "consent" "vault" "apns" "fcm" "email" "delay" "batch" "directory" "status" "ingest" -}}
 {{- if not (hasKey $runs .) -}}
 {{- fail (printf "processes: nothing runs %s, and what it should do would wait for ever; add it to the stages of a process" .) -}}
 {{- end -}}

@@ -213,12 +213,7 @@ impl Settings {
     /// What the shape alone does not refuse.
     #[must_use]
     pub fn faults(&self) -> Vec<String> {
-        let mut faults: Vec<String> =
-            self.ingest.faults().into_iter().map(|fault| format!("ingest.{fault}")).collect();
-        let batches = self.batches.faults();
-        faults.extend(batches.into_iter().map(|fault| format!("batches.{fault}")));
-        let rates = self.citizen_api.rate.faults();
-        faults.extend(rates.into_iter().map(|fault| format!("citizen_api.rate.{fault}")));
+        let mut faults = self.of_sections();
         let mut must = |holds: bool, fault: &str| {
             if !holds {
                 faults.push(fault.to_owned());
@@ -283,6 +278,19 @@ impl Settings {
             );
         }
         faults
+    }
+
+    /// What those sections find wrong themselves.
+    fn of_sections(&self) -> Vec<String> {
+        let sections = [
+            ("ingest", self.ingest.faults()),
+            ("batches", self.batches.faults()),
+            ("citizen_api.rate", self.citizen_api.rate.faults()),
+        ];
+        let named = |(section, found): (&str, Vec<String>)| {
+            found.into_iter().map(|fault| format!("{section}.{fault}")).collect::<Vec<_>>()
+        };
+        sections.into_iter().flat_map(named).collect()
     }
 
     /// How long things stay, and how often it is looked.

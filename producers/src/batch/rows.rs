@@ -74,7 +74,8 @@ pub fn rows<'a>(input: impl Read + Send + 'a, format: &Format) -> Result<Rows<'a
         Format::Ndjson => Kind::Ndjson(Box::new(BufReader::with_capacity(1 << 16, input))),
         Format::Csv { template, delimiter, id } => {
             let input = Box::new(input);
-            Kind::Csv(CsvRows::open(input, Arc::clone(template), *delimiter, id.as_deref())?)
+            let template = Arc::clone(template);
+            Kind::Csv(Box::new(CsvRows::open(input, template, *delimiter, id.as_deref())?))
         }
     };
     Ok(Rows { kind, number: 0, begun: false })
@@ -89,7 +90,7 @@ pub struct Rows<'a> {
 
 enum Kind<'a> {
     Ndjson(Box<dyn BufRead + Send + 'a>),
-    Csv(CsvRows<'a>),
+    Csv(Box<CsvRows<'a>>),
     Ended,
 }
 

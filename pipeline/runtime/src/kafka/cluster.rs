@@ -123,9 +123,14 @@ impl Cluster {
                 continue;
             };
             let (low, high) = self.watermarks(at)?;
+            // A group without an offset has read nothing.
             let next = match element.offset() {
                 Offset::Offset(offset) => u64::try_from(offset).unwrap_or(low),
-                _ => low,
+                Offset::Beginning
+                | Offset::End
+                | Offset::Stored
+                | Offset::Invalid
+                | Offset::OffsetTail(_) => low,
             };
             behind += high.saturating_sub(next.max(low));
         }

@@ -57,10 +57,8 @@ impl BatchAnswer {
     pub fn of(shown: &Shown) -> Self {
         let Shown { state, counters, rate } = shown;
         let plan = &state.plan;
-        let phase = match state.phase {
-            BatchPhase::Finished if !is_final(state, counters) => BatchPhase::Releasing,
-            phase => phase,
-        };
+        let is_open = state.phase == BatchPhase::Finished && !is_final(state, counters);
+        let phase = if is_open { BatchPhase::Releasing } else { state.phase };
         let clock = |minute: i32| format!("{:02}:{:02}", minute / 60, minute % 60);
         let window = plan.window_from.zip(plan.window_to);
         let waits = phase == BatchPhase::Releasing && counters.waiting > 0 && *rate > 0.0;
@@ -172,6 +170,6 @@ pub async fn give(
     which: BatchOrder,
 ) -> Result<BatchState, Refusal> {
     let state = ask(ingest, order(ingest, state, which)).await?;
-    answered(which, &state).map_err(|why| conflict(why))?;
+    answered(which, &state).map_err(conflict)?;
     Ok(state)
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use runtime::log::{LogError, Member, Start, TopicPartition};
+use runtime::log::{Incoming, LogError, Member, Start, TopicPartition};
 use schemas::records::{BatchChunk, BatchState};
 use schemas::topics::Topic;
 
@@ -27,10 +27,13 @@ pub fn shard(
     };
     let mut shard = Shard { next, ..Shard::default() };
     let mut chunks: Vec<BatchChunk> = Vec::new();
-    read(parts, TopicPartition { topic: Topic::BatchState, ..at }, until, &mut |key, value| {
-        match value {
+    read(
+        parts,
+        TopicPartition { topic: Topic::BatchState, ..at },
+        until,
+        &mut |record| match record.value.as_deref() {
             None => {
-                shard.batches.remove(&String::from_utf8_lossy(key).into_owned());
+                shard.batches.remove(&String::from_utf8_lossy(&record.key).into_owned());
             }
             Some(value) => match parts.world.codec.decode::<BatchState>(value) {
                 Ok(state) => {
@@ -39,15 +42,22 @@ pub fn shard(
                 }
                 Err(error) => tracing::error!(%error, "a batch's state cannot be read: it rests"),
             },
-        }
-    })?;
-    read(parts, TopicPartition { topic: Topic::BatchChunk, ..at }, until, &mut |_, value| {
-        match value.map(|value| parts.world.codec.decode::<BatchChunk>(value)) {
+        },
+    )?;
+    read(
+        parts,
+        TopicPartition { topic: Topic::BatchChunk, ..at },
+        until,
+        &mut |record| match record
+            .value
+            .as_deref()
+            .map(|value| parts.world.codec.decode::<BatchChunk>(value))
+        {
             Some(Ok(chunk)) => chunks.push(chunk),
             Some(Err(error)) => tracing::error!(%error, "a chunk's record cannot be read"),
             None => {}
-        }
-    })?;
+        },
+    )?;
     for chunk in chunks {
         if let Some(owned) = shard.batches.get_mut(&chunk.batch_id) {
             owned.chunks.insert(chunk.number, chunk);
@@ -60,14 +70,14 @@ fn read(
     parts: &OwnerParts,
     at: TopicPartition,
     until: Instant,
-    visit: &mut dyn FnMut(&[u8], Option<&[u8]>),
+    visit: &mut dyn FnMut(&Incoming),
 ) -> Result<(), LogError> {
     let end = parts.log.end(at)?;
     let mut reader = parts.log.reader(&[at.topic], &Start::Only(vec![(at, 0)]))?;
     while Instant::now() < until {
         let read = reader.poll(1_000, POLL)?;
         for record in &read.records {
-            visit(&record.key, record.value.as_deref());
+            visit(record);
         }
         if read.ended.iter().any(|(ended, next)| *ended == at && *next >= end) {
             return Ok(());
