@@ -76,7 +76,7 @@ fn world() -> World {
     World::real(tokio::runtime::Handle::current(), Codec::default(), 1.0)
 }
 
-fn embedded_log(folder: &std::path::Path) -> EmbeddedLog {
+pub fn embedded_log(folder: &std::path::Path) -> EmbeddedLog {
     let settings = embedded::Settings { partitions: 2, ..embedded::Settings::default() };
     EmbeddedLog::open(folder, world(), settings).unwrap()
 }

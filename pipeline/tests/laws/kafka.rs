@@ -10,6 +10,7 @@ use runtime::log::{Log as _, Outgoing};
 use schemas::headers::Headers;
 use schemas::topics::Topic;
 
+use crate::batches::{SLOW, killed_while_it_leaves, once_each};
 use crate::canary::{MESSAGES, all_ended, lived_in, none};
 use crate::installation::Installation;
 use crate::planted::letters;
@@ -39,7 +40,11 @@ impl Parts {
     }
 
     async fn installation(&self) -> Installation {
-        Installation::prepare(&[
+        self.installation_with(&[]).await
+    }
+
+    async fn installation_with(&self, more: &[(&str, &str)]) -> Installation {
+        let ours: [(&str, &str); 7] = [
             ("LOG__KIND", "kafka"),
             ("LOG__BOOTSTRAP", &self.bootstrap),
             ("LOG__PREFIX", &self.name),
@@ -47,8 +52,8 @@ impl Parts {
             ("DIRECTORY__KIND", "redis"),
             ("DIRECTORY__REDIS_URL", &self.redis),
             ("DIRECTORY__REDIS_PREFIX", &self.name),
-        ])
-        .await
+        ];
+        Installation::prepare(&[&ours, more].concat()).await
     }
 
     fn log(&self) -> KafkaLog {
@@ -103,6 +108,17 @@ async fn planted_canaries_are_found_nowhere() {
         none(&found);
         assert!(records > 5 * MESSAGES, "{records} records were read");
         assert!(all_ended(&log));
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_outlives_kills_of_its_process_and_nothing_of_it_lies_in_clear() {
+    let parts = Parts::here();
+    let mut installation = parts.installation_with(&SLOW).await;
+    let (secret, refused) = killed_while_it_leaves(&mut installation).await;
+    tokio::task::block_in_place(|| {
+        none(&secret.folder(&parts.broker()).0);
+        once_each(&parts.log(), refused);
     });
 }
 

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "here a failed unwrap is a failed law")]
 
+mod batches;
 mod canary;
 mod installation;
 mod kafka;

@@ -1,6 +1,7 @@
 //! POST `/batches`: makes a batch; with rows as its body, takes them too.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Extension;
 use axum::body::Body as HttpBody;
@@ -149,6 +150,12 @@ async fn batch(
     let wishes = request.wishes().map_err(invalid)?;
     let (service, hashes) = (&pass.service.service_id, ingest.sealer.keyring.hashes());
     let now = ingest.world.now();
+    // Rows are kept for so long; a day is left to send them in.
+    let kept = ingest.batches.config.keep_days.saturating_sub(1);
+    let latest = now.plus(Duration::from_secs(u64::from(kept) * 86_400));
+    if wishes.not_before.is_some_and(|moment| moment > latest) {
+        return Err(invalid(format!("not_before may lie {kept} days ahead at most.")).into());
+    }
     let mut random = [0; 16];
     ingest.world.fill(&mut random[6..]);
     let fresh =

@@ -16,6 +16,8 @@ use crate::ingest::{Ingest, Pass};
 
 /// The largest window of a zstd frame that is unpacked: what `zstd -19` makes, not what `--ultra` does.
 const ZSTD_WINDOW_LOG: u32 = 24;
+/// Characters of a reason that are kept.
+const LONGEST_REASON: usize = 500;
 
 /// How a body is packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -166,7 +168,8 @@ impl Packing<'_> {
 
     fn take(&mut self, row: rows::Row) -> Result<(), Left> {
         let row = self.checked(row);
-        self.held.bytes += row.body.len() + 64;
+        let reason = row.refused.as_ref().map_or(0, |it| it.title.len() + it.detail.len());
+        self.held.bytes += row.body.len() + reason + 64;
         self.held.refused += i64::from(row.refused.is_some());
         self.held.repeated += i64::from(row.repeated);
         self.held.rows.push(row);
@@ -178,6 +181,8 @@ impl Packing<'_> {
 
     fn checked(&mut self, row: rows::Row) -> Row {
         let refuse = |id, title: &str, detail: String| {
+            // It may quote the row, however long that is.
+            let detail = detail.chars().take(LONGEST_REASON).collect();
             let refused = Some(Refused { title: title.to_owned(), detail });
             Row { id, body: String::new(), refused, repeated: false }
         };

@@ -111,6 +111,7 @@ async fn a_request_that_cannot_be_followed_makes_no_batch() {
         (json!({"template": TEMPLATE, "delimiter": ";;"}), "delimiter"),
         (json!({"id_column": "a"}), "id_column"),
         (json!({"not_before": "tomorrow"}), "not_before"),
+        (json!({"not_before": "2999-01-01T00:00:00Z"}), "29 days"),
         (json!({"window": {"from": "8", "to": "20:00"}}), "window"),
         (json!({"window": {"from": "08:00", "to": "08:00"}}), "window"),
         (json!({"reference": ""}), "reference"),
