@@ -3,8 +3,8 @@
 //! Knows no clock, no I/O, no async, no randomness.
 
 pub mod admit;
-pub mod claim;
 pub mod batch;
+pub mod claim;
 pub mod consent;
 pub mod contract;
 pub mod mailbox;

@@ -78,14 +78,17 @@ impl Sender {
     }
 }
 
-/// Uploads a batch and kills the process three times while its rows leave; gives the search for what
+/// Uploads a batch and kills the process so many times while its rows leave; gives the search for what
 /// was planted, and how many rows were refused.
-pub async fn killed_while_it_leaves(installation: &mut Installation) -> (Search, usize) {
+pub async fn killed_while_it_leaves(
+    installation: &mut Installation,
+    kills: i64,
+) -> (Search, usize) {
     let mut planted = Planted::sample(ROWS);
     let mut doors = onboarded(installation, &planted).await;
     let sender = Sender { client: Client::new(), key: planted.keys[PLAIN].clone() };
     let batch = sender.upload(&doors, &mut planted).await;
-    for part in 1..4 {
+    for part in 1..=kills {
         let left = |it: &Value| {
             let of = |name: &str| it["counters"][name].as_i64().unwrap();
             of("rows") - of("waiting") - of("refused") >= part * 30
@@ -131,7 +134,7 @@ pub fn once_each(log: &dyn Log, refused: usize) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_outlives_kills_of_its_process_and_nothing_of_it_lies_in_clear() {
     let mut installation = Installation::prepare(&SLOW).await;
-    let (secret, refused) = killed_while_it_leaves(&mut installation).await;
+    let (secret, refused) = killed_while_it_leaves(&mut installation, 2).await;
     tokio::task::block_in_place(|| {
         none(&secret.folder(&installation.data()).0);
         none(&secret.folder(&installation.said()).0);

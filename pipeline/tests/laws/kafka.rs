@@ -115,7 +115,7 @@ async fn planted_canaries_are_found_nowhere() {
 async fn a_batch_outlives_kills_of_its_process_and_nothing_of_it_lies_in_clear() {
     let parts = Parts::here();
     let mut installation = parts.installation_with(&SLOW).await;
-    let (secret, refused) = killed_while_it_leaves(&mut installation).await;
+    let (secret, refused) = killed_while_it_leaves(&mut installation, 1).await;
     tokio::task::block_in_place(|| {
         none(&secret.folder(&parts.broker()).0);
         once_each(&parts.log(), refused);

@@ -9,11 +9,7 @@ use schemas::topics::Topic;
 /// `message` for its lane's topic, at the beginning of a trace of its own; under its sender's claim, where
 /// there is one.
 #[must_use]
-pub fn accepted_record(
-    message: &MessageAccepted,
-    claim: Option<Claim>,
-    world: &World,
-) -> Outgoing {
+pub fn accepted_record(message: &MessageAccepted, claim: Option<Claim>, world: &World) -> Outgoing {
     let citizen = message.citizen.to_string().into_bytes();
     Outgoing {
         topic: Topic::Accepted(message.lane),
