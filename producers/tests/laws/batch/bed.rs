@@ -410,6 +410,7 @@ fn ingest(
     let accepts = Arc::new(Accepts {
         mood: Mutex::new(Mood::Takes),
         records: Mutex::default(),
+        claims: Mutex::default(),
         view: view.clone(),
         transit,
     });
