@@ -39,6 +39,10 @@ impl Member for Watched {
         self.member.pause(partition, paused);
     }
 
+    fn committed(&mut self) -> Result<Vec<(TopicPartition, u64)>, LogError> {
+        self.member.committed()
+    }
+
     fn lag(&mut self) -> Vec<(TopicPartition, u64)> {
         self.member.lag()
     }
