@@ -182,7 +182,7 @@ mod tests {
     use runtime::log::{Position, TopicPartition};
     use schemas::codec::Codec;
     use schemas::ids::Timestamp;
-    use schemas::topics::Lane;
+    use schemas::topics::{Lane, Topic};
 
     use super::*;
 
