@@ -17,17 +17,21 @@ use schemas::ids::MessageId;
 use schemas::records::MessageAccepted;
 use sealing::Part;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
 /// Asked and not yet answered at most.
 const WAITING: usize = 64;
 /// For a record that is there to be read.
 const READ_WITHIN: Duration = Duration::from_secs(2);
+/// For an answer, whoever else is before one: the next reads wait as long again.
+const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 const POLL: Duration = Duration::from_millis(100);
 
 /// Reads accepted messages by their place.
 pub struct AcceptedContents {
     asks: mpsc::Sender<Ask>,
     keys: Keys,
+    answer_within: Duration,
 }
 
 struct Ask {
@@ -44,23 +48,26 @@ impl AcceptedContents {
         let (asks, mut asked) = mpsc::channel::<Ask>(WAITING);
         let work = move || {
             while let Some(ask) = asked.blocking_recv() {
-                // Who does not wait any more needs no answer.
-                let _ = ask.answer.send(read(log.as_ref(), &world, ask.place));
+                // Who does not wait any more needs no answer, and keeps nobody waiting.
+                if !ask.answer.is_closed() {
+                    let _ = ask.answer.send(read(log.as_ref(), &world, ask.place));
+                }
             }
         };
         std::thread::Builder::new().name("accepted".to_owned()).spawn(work)?;
-        Ok(Self { asks, keys })
+        Ok(Self { asks, keys, answer_within: ANSWER_WITHIN })
     }
 
     /// The content of message `id`, whose record lies at `place`; nothing where it is there no more or
     /// cannot be opened any more.
     ///
     /// # Errors
-    /// [`NotReady`]: too many ask at once, or the log does not answer.
+    /// [`NotReady`]: too many ask at once, or the log does not answer in time.
     pub async fn open(&self, id: MessageId, place: Position) -> Result<Option<Content>, NotReady> {
         let (answer, answered) = oneshot::channel();
         self.asks.try_send(Ask { place, answer }).map_err(|_| NotReady)?;
-        let record = answered.await.map_err(|_| NotReady)?.map_err(|_| NotReady)?;
+        let answered = timeout(self.answer_within, answered).await.map_err(|_| NotReady)?;
+        let record = answered.map_err(|_| NotReady)?.map_err(|_| NotReady)?;
         let Some(record) = record.filter(|record| record.message_id == id) else {
             return Ok(None);
         };
@@ -210,6 +217,17 @@ mod tests {
         assert_eq!(bed.contents.open(id(3), bed.places[4]).await, Ok(None));
         let end = Position { offset: bed.places[19].offset + 1, ..bed.places[19] };
         assert_eq!(bed.contents.open(id(20), end).await, Ok(None));
+    }
+
+    #[tokio::test]
+    async fn who_is_not_answered_in_time_is_told_so_however_many_stand_before() {
+        let (asks, _nobody_reads) = mpsc::channel(WAITING);
+        let keys = keys(Timestamp(0));
+        let contents = AcceptedContents { asks, keys, answer_within: Duration::from_millis(10) };
+        let at = TopicPartition { topic: Topic::Accepted(Lane::Live), partition: 0 };
+        let opened = contents.open(id(1), Position { at, offset: 0 });
+        let opened = timeout(Duration::from_secs(60), opened).await;
+        assert_eq!(opened, Ok(Err(NotReady)));
     }
 
     #[tokio::test]

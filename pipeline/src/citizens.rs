@@ -23,7 +23,7 @@ use crate::ports::StoredContents;
 /// Everything the citizen API is made of.
 ///
 /// # Errors
-/// The key set cannot be read, the log has no writer.
+/// The key set file cannot be read, the log has no writer.
 pub async fn api(site: &Arc<Site>) -> anyhow::Result<CitizenApi> {
     let door = &site.settings.citizen_api;
     let config = CitizensConfig {

@@ -12,6 +12,7 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use consumers::directory::Directory;
 use producers::http::{ServeLimits, TlsFiles, serve, server_config};
 use producers::ingest::{
     Ingest, IngestMetrics, Limiter, RedisDemands, Sealer, router, share_quotas,
@@ -32,15 +33,17 @@ use crate::ports::{
     DirectoryProfiles, LogAccept, SentContents, StoredContents, ViewClaims, ViewStatuses,
 };
 
-/// Metrics, liveness and readiness.
+/// Metrics, liveness and readiness, for which `directory` is asked where a stage of this process uses it.
 ///
 /// # Errors
 /// The address is taken.
 pub async fn operations(
     site: &Arc<Site>,
+    directory: Option<Arc<dyn Directory>>,
     closed: &Receiver<bool>,
     addresses: &mut Addresses,
 ) -> anyhow::Result<JoinHandle<()>> {
+    let ready = move |State(site): State<Arc<Site>>| ready(site, directory.clone());
     let router = Router::new()
         .route("/metrics", get(metrics))
         .route("/livez", get(|| async { "alive\n" }))
@@ -69,11 +72,12 @@ async fn metrics(State(site): State<Arc<Site>>) -> Response {
 }
 
 /// Ready: something can be sealed, and the directory answers.
-async fn ready(State(site): State<Arc<Site>>) -> Response {
+async fn ready(site: Arc<Site>, directory: Option<Arc<dyn Directory>>) -> Response {
     if !site.keys.transit.read().is_ready(KeyUse::Wire, site.world.now()) {
         return (StatusCode::SERVICE_UNAVAILABLE, "no transit key yet\n").into_response();
     }
-    match site.views.directory().read(&[]).await {
+    let Some(directory) = directory else { return "ready\n".into_response() };
+    match directory.read(&[]).await {
         Ok(_) => "ready\n".into_response(),
         Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response(),
     }
@@ -160,7 +164,7 @@ async fn redis(site: &Site) -> anyhow::Result<Option<ConnectionManager>> {
 /// The citizen API; not served where no issuer of tokens is configured.
 ///
 /// # Errors
-/// The address is taken, the key set cannot be read, the log has no writer.
+/// The address is taken, the key set file cannot be read, the log has no writer.
 pub async fn citizen_api(
     site: &Arc<Site>,
     closed: &Receiver<bool>,

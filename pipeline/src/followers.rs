@@ -44,12 +44,30 @@ impl Follower {
         read_to_end(self.reader.as_mut(), partitions, |record| (self.apply)(&record))
     }
 
-    /// Goes on until `stop`.
+    /// Goes on until `stop`. A log that is away is waited for; one that is broken ends it, and with it
+    /// the process: whoever knows no newer keys and services must not seem whole.
     pub fn follow(&mut self, stop: &AtomicBool) {
+        let mut away = false;
         while !stop.load(Ordering::Relaxed) {
             match self.reader.poll(1_000, POLL) {
-                Ok(read) => read.records.iter().for_each(|record| (self.apply)(record)),
-                Err(error) => tracing::warn!(topic = %self.topic, %error, "cannot follow"),
+                Ok(read) => {
+                    away = false;
+                    read.records.iter().for_each(|record| (self.apply)(record));
+                }
+                Err(LogError::Unavailable(why)) => {
+                    // Said once for each outage, not at each try.
+                    if !away {
+                        tracing::warn!(topic = %self.topic, why, "waiting");
+                    }
+                    away = true;
+                    std::thread::park_timeout(POLL);
+                }
+                Err(error @ (LogError::Broken(_) | LogError::Fenced)) => {
+                    tracing::error!(
+                        topic = %self.topic, %error, "follower ends; restart the process"
+                    );
+                    return;
+                }
             }
         }
     }
@@ -139,4 +157,56 @@ pub fn start(
         .name(format!("follow-{topic}"))
         .spawn(move || follower.follow(&stop))
         .map_err(|error| LogError::Broken(format!("no thread: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::sync::atomic::AtomicUsize;
+
+    use runtime::log::{Position, Read, TopicPartition};
+    use schemas::ids::Timestamp;
+
+    use super::*;
+
+    /// Gives its answers one after the other; asked for more, it is broken in a way that no log is.
+    struct Script(VecDeque<Result<Read, LogError>>);
+
+    impl Reader for Script {
+        fn poll(&mut self, _: usize, _: Duration) -> Result<Read, LogError> {
+            self.0.pop_front().expect("polled again after it could not go on")
+        }
+    }
+
+    fn records(count: u64) -> Result<Read, LogError> {
+        let at = TopicPartition { topic: Topic::Service, partition: 0 };
+        let record = |offset| Incoming {
+            position: Position { at, offset },
+            appended_at: Timestamp(0),
+            key: Vec::new(),
+            value: None,
+            headers: Vec::new(),
+        };
+        Ok(Read { records: (0..count).map(record).collect(), ended: Vec::new() })
+    }
+
+    fn check(answers: Vec<Result<Read, LogError>>, applied: usize) {
+        let count = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&count);
+        let apply = move |_: &Incoming| {
+            counter.fetch_add(1, Ordering::Relaxed);
+        };
+        let reader = Box::new(Script(answers.into()));
+        let mut follower = Follower { reader, topic: Topic::Service, apply: Box::new(apply) };
+        follower.follow(&AtomicBool::new(false));
+        assert_eq!(count.load(Ordering::Relaxed), applied);
+    }
+
+    #[test]
+    fn a_follower_waits_for_a_log_that_is_away_and_ends_where_it_is_broken() {
+        let away = || Err(LogError::Unavailable("away".to_owned()));
+        let broken = || Err(LogError::Broken("damaged".to_owned()));
+        check(vec![records(2), away(), records(3), broken()], 5);
+        check(vec![away(), away(), records(1), Err(LogError::Fenced)], 1);
+    }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runtime::embedded::{self, EmbeddedLog};
-use runtime::kafka::{KafkaLog, KafkaSettings};
+use runtime::kafka::{FirstOffsets, KafkaLog, KafkaSettings};
 use runtime::log::{Log, LogError};
 use runtime::world::World;
 
@@ -16,6 +16,25 @@ use crate::config::{LogKind, LogSettings, Settings};
 /// See [`LogError`].
 pub fn open(settings: &Settings, world: &World) -> Result<Arc<dyn Log>, LogError> {
     open_either(settings, world).map(|(log, _)| log)
+}
+
+/// The log, told where groups without offsets begin on topics that hold records. The embedded one forgets
+/// no offsets and needs no telling.
+///
+/// # Errors
+/// See [`LogError`].
+pub fn open_to_apply(
+    settings: &Settings,
+    world: &World,
+    first_offsets: Option<FirstOffsets>,
+) -> Result<Arc<dyn Log>, LogError> {
+    match settings.log.kind {
+        LogKind::Embedded => open(settings, world),
+        LogKind::Kafka => {
+            let settings = KafkaSettings { first_offsets, ..kafka(&settings.log) };
+            Ok(Arc::new(KafkaLog::connect(settings)?))
+        }
+    }
 }
 
 /// The log, and once more as what only the embedded one can do.

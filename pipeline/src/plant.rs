@@ -33,7 +33,7 @@ use tokio::runtime::Handle;
 
 use crate::batches;
 use crate::channels;
-use crate::config::Settings;
+use crate::config::{self, Settings};
 use crate::doors;
 use crate::followers::{self, Rotation};
 use crate::housekeeping;
@@ -127,7 +127,8 @@ pub async fn start_in(world: World, settings: Settings, words: &[String]) -> any
     let (closing, closed) = tokio::sync::watch::channel(false);
     let mut addresses = Addresses::default();
     let mut open = Vec::new();
-    open.push(doors::operations(&site, &closed, &mut addresses).await?);
+    let asked = config::uses_directory(&wanted).then(|| site.views.directory());
+    open.push(doors::operations(&site, asked, &closed, &mut addresses).await?);
     if wanted("ingest") {
         open.push(doors::sender_api(&site, &closed, &mut addresses).await?);
         open.extend(doors::citizen_api(&site, &closed, &mut addresses).await?);

@@ -18,3 +18,4 @@ pub use events::{Events, of_message};
 pub use port::{Letter, NotStarted, Port, Words};
 pub use route::{Routed, attempt_record, route};
 pub use stage::{ChannelSettings, ChannelStage};
+pub(crate) use telling::dice;

@@ -122,7 +122,7 @@ impl<'a> Telling<'a> {
 }
 
 /// How this world's clock runs and falls now.
-pub(super) fn dice(world: &World) -> Dice {
+pub(crate) fn dice(world: &World) -> Dice {
     #[expect(clippy::cast_precision_loss, reason = "jitter needs no more than 53 bits")]
     let jitter = world.random() as f64 / u64::MAX as f64;
     Dice { now: world.now(), time_scale: world.time_scale, jitter }

@@ -12,7 +12,6 @@ use async_trait::async_trait;
 use futures::future::join_all;
 use policy::mailbox::{Due, Next, due, note};
 use policy::outcome::{Answer, AttemptOutcome, unsent};
-use policy::story::Dice;
 use runtime::log::{Incoming, Outgoing};
 use runtime::metrics::Metrics;
 use runtime::stage::{Fault, Outcome, Received, Stage};
@@ -25,7 +24,7 @@ use sealing::{Field, SealError};
 use tokio::sync::Semaphore;
 
 use super::port::EmailPort;
-use crate::channel::{NotStarted, Port};
+use crate::channel::{NotStarted, Port, dice};
 use crate::directory::{Directory, Found};
 use crate::held;
 use crate::keys::{self, Keys};
@@ -135,10 +134,7 @@ impl ValidationStage {
             }
         };
         drop(permit);
-        #[expect(clippy::cast_precision_loss, reason = "jitter needs no more than 53 bits")]
-        let jitter = world.random() as f64 / u64::MAX as f64;
-        let dice = Dice { now: world.now(), time_scale: world.time_scale, jitter };
-        Ok(match note(&mut asked, &answer, &dice, self.settings.edge_rest) {
+        Ok(match note(&mut asked, &answer, &dice(world), self.settings.edge_rest) {
             Next::Over(why) => Outcome::Done { why },
             Next::Again { until, why } => {
                 let record = again(&asked, received, &world.codec);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::process::{Child, Command};
 
 /// The address of the shared server.
@@ -96,12 +97,31 @@ impl Own {
         keys
     }
 
+    /// How often `command` (in lower case) was called.
+    pub async fn calls(&self, command: &str) -> usize {
+        let info: String = self.ask(redis::cmd("INFO").arg("commandstats")).await.expect("up");
+        let line = format!("cmdstat_{command}:calls=");
+        let calls = info.lines().find_map(|it| it.strip_prefix(&line)?.split(',').next());
+        calls.map_or(0, |calls| calls.parse().expect("a number"))
+    }
+
+    /// The hashes in which the groups of the view `name` hold what they know of themselves.
+    async fn views(&self, name: &str) -> Vec<String> {
+        let mut keys = self.keys().await;
+        keys.retain(|key| key.starts_with(&format!("{{{name}.")) && key.ends_with(":view"));
+        keys
+    }
+
+    /// Sets one field of every group of the view `name`.
+    pub async fn set_all(&self, name: &str, field: &str, value: &str) {
+        for key in self.views(name).await {
+            self.command("HSET", &[&key, field, value]).await;
+        }
+    }
+
     /// Puts every position of the view `name` back to the beginning, as an older copy would have it.
     pub async fn set_back(&self, name: &str) {
-        for key in self.keys().await {
-            if !key.starts_with(&format!("{{{name}.")) || !key.ends_with(":view") {
-                continue;
-            }
+        for key in self.views(name).await {
             let fields: Vec<String> = self.ask(redis::cmd("HKEYS").arg(&key)).await.expect("up");
             for field in fields.iter().filter(|field| field.starts_with("o:")) {
                 self.command("HSET", &[&key, field, "0"]).await;
@@ -113,6 +133,44 @@ impl Own {
 impl Drop for Own {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// An address in front of [`Own`] servers, as a service's name is: what is open stays where it is, a new
+/// connection is led to whichever server stands behind it now.
+pub struct Door {
+    pub url: String,
+    behind: Arc<Mutex<Option<std::path::PathBuf>>>,
+    visits: Arc<AtomicU32>,
+}
+
+impl Door {
+    /// Leads nowhere yet: whoever comes is turned away.
+    pub async fn open() -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("redis://{}", listener.local_addr().expect("an address"));
+        let door = Self { url, behind: Arc::default(), visits: Arc::default() };
+        let (behind, visits) = (Arc::clone(&door.behind), Arc::clone(&door.visits));
+        tokio::spawn(async move {
+            while let Ok((mut outer, _)) = listener.accept().await {
+                visits.fetch_add(1, Ordering::Relaxed);
+                let Some(socket) = behind.lock().clone() else { continue };
+                tokio::spawn(async move {
+                    let inner = tokio::net::UnixStream::connect(socket).await;
+                    let mut inner = inner.expect("the server is up");
+                    let _ = tokio::io::copy_bidirectional(&mut outer, &mut inner).await;
+                });
+            }
+        });
+        door
+    }
+
+    pub fn lead_to(&self, own: &Own) {
+        *self.behind.lock() = Some(own.folder.join("socket"));
+    }
+
+    pub fn visits(&self) -> u32 {
+        self.visits.load(Ordering::Relaxed)
     }
 }
 

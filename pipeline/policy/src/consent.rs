@@ -156,16 +156,17 @@ pub fn sender_allowed(
 }
 
 /// What the citizen has switched off for one service.
-#[derive(Debug, Default)]
-struct Blocked {
-    inbox: bool,
-    push: bool,
-    email: bool,
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Blocked {
+    pub inbox: bool,
+    pub push: bool,
+    pub email: bool,
 }
 
 impl Blocked {
     /// A preference of an outdated settings version is not to be obeyed.
-    fn of(
+    #[must_use]
+    pub fn of(
         profile: &CitizenProfile,
         preference: Option<&Preference>,
         service_id: &ServiceId,
@@ -191,7 +192,9 @@ impl Blocked {
     }
 }
 
-fn is_active(activation: Option<&Activation>, now: Timestamp) -> bool {
+/// Whether a special service may write.
+#[must_use]
+pub fn is_active(activation: Option<&Activation>, now: Timestamp) -> bool {
     activation.is_some_and(|activation| match activation.state {
         ActivationState::Active => true,
         ActivationState::Inactive => false,

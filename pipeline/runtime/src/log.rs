@@ -285,7 +285,8 @@ pub trait Log: Send + Sync {
     /// where none exist. Changes nothing that is already right.
     ///
     /// # Errors
-    /// See [`LogError`].
+    /// See [`LogError`]; on Kafka `Broken` names the groups without offsets on topics that hold records,
+    /// unless it was told where they begin.
     fn apply(&self, topics: &[Topic], partitions: u32, groups: &[Seat]) -> Result<(), LogError>;
 
     /// How many partitions a topic has.

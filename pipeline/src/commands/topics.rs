@@ -1,7 +1,7 @@
 //! `topics apply|list`.
 
-use clap::Subcommand;
-use runtime::kafka::policy;
+use clap::{Subcommand, ValueEnum};
+use runtime::kafka::{FirstOffsets, policy};
 use runtime::world::World;
 use schemas::codec::Codec;
 use schemas::topics::{Kept, Topic};
@@ -16,7 +16,12 @@ use crate::topology::{StageName, seats};
 pub enum Topics {
     /// Creates missing topics, sets their policies, writes the groups' first offsets. Changes nothing
     /// that is already right.
-    Apply,
+    Apply {
+        /// Where groups begin that have no offsets on topics that hold records: new ones, and those that
+        /// were switched off for longer than the brokers remember. Without it they are refused.
+        #[arg(long)]
+        first_offsets: Option<First>,
+    },
     /// Every topic with its key, partitioning and policy.
     List {
         /// Settings in Kafka's words, and the groups that read: for whoever makes topics and rights by
@@ -24,6 +29,15 @@ pub enum Topics {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// [`FirstOffsets`] as a word of the command line.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum First {
+    /// Handle everything that the topics keep, again where it was handled before.
+    Beginning,
+    /// Pass over what lies there.
+    End,
 }
 
 /// Carries it out.
@@ -38,11 +52,15 @@ pub fn run(what: &Topics, settings: impl Fn() -> anyhow::Result<Settings>) -> an
                 print(&row(topic));
             }
         }
-        Topics::Apply => {
+        Topics::Apply { first_offsets } => {
             let settings = settings()?;
             let executor = executor()?;
             let world = World::real(executor.handle().clone(), Codec::default(), 1.0);
-            let log = logs::open(&settings, &world)?;
+            let first_offsets = first_offsets.map(|first| match first {
+                First::Beginning => FirstOffsets::Beginning,
+                First::End => FirstOffsets::End,
+            });
+            let log = logs::open_to_apply(&settings, &world, first_offsets)?;
             log.apply(&Topic::all(), settings.log.partitions, &seats())?;
             let place = match settings.log.kind {
                 LogKind::Kafka => settings.log.bootstrap,

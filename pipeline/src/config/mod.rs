@@ -8,6 +8,7 @@ mod settings;
 
 use std::path::Path;
 
+pub use roles::uses_directory;
 pub use settings::{
     CitizenApiSettings, DirectoryKind, DirectorySettings, LogKind, LogSettings, Settings,
 };

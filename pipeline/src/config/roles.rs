@@ -8,6 +8,11 @@ const READERS: [&str; 6] = ["consent", "vault", "apns", "fcm", "email", "ingest"
 /// Stages that start sends or let them start: an opt-out that was answered must bind them.
 const BOUND: [&str; 5] = ["consent", "vault", "apns", "fcm", "email"];
 
+/// Whether a process asks or fills a directory: only then does its readiness hang on it.
+pub fn uses_directory(runs: &dyn Fn(&str) -> bool) -> bool {
+    runs("directory") || READERS.into_iter().any(runs)
+}
+
 impl Settings {
     /// Whether a process may run the stages named in `words` (all where empty).
     ///
@@ -80,6 +85,7 @@ impl Settings {
 
 #[cfg(test)]
 mod tests {
+    use super::uses_directory;
     use crate::config::load;
 
     const KAFKA: &[(&str, &str)] = &[("LOG__KIND", "kafka"), ("LOG__BOOTSTRAP", "kafka:9092")];
@@ -137,6 +143,17 @@ mod tests {
         check(&[KAFKA], "ingest", &both);
         check(&[KAFKA], "ingest,directory,status", &[]);
         check(&[KAFKA, REDIS], "ingest", &[]);
+    }
+
+    #[test]
+    fn readiness_asks_a_directory_only_where_a_stage_of_the_process_uses_it() {
+        let uses = |stages: &[&str]| uses_directory(&|word| stages.contains(&word));
+        for word in ["consent", "vault", "apns", "fcm", "email", "ingest", "directory"] {
+            assert!(uses(&["delay", word]), "{word}");
+        }
+        for stages in [&["delay"][..], &["status"], &["delay", "status"]] {
+            assert!(!uses(stages), "{stages:?}");
+        }
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub struct CitizensConfig {
     pub page: usize,
     /// How long it is tried to mail a validation, at time scale 1.
     pub validation_patience: Duration,
+    /// Changes in hand at once, of all citizens; one more is told to come again.
+    pub changes: usize,
     /// Requests whose records may share a transaction.
     pub group: usize,
     /// The one name under which citizens' records are written, in whichever process.
@@ -40,6 +42,7 @@ impl Default for CitizensConfig {
             most_devices: 10,
             page: 50,
             validation_patience: Duration::from_secs(86_400),
+            changes: 1_024,
             group: 64,
             writer: "citizen-api".to_owned(),
             pen_rest: Duration::from_millis(250),
@@ -77,7 +80,8 @@ pub struct EmailClaim {
 #[derive(Debug, Clone)]
 pub enum KeySource {
     File(PathBuf),
-    /// Read at start and again when a token names an unknown key, at most once in `refresh`.
+    /// Read at start and again when a token names an unknown key, at most once in `refresh`; sooner until
+    /// it was read for the first time.
     Url {
         url: String,
         refresh: Duration,

@@ -12,7 +12,7 @@ use runtime::log::{Log, Outgoing, Position};
 use runtime::world::World;
 use schemas::ids::Pseudonym;
 use schemas::topics::Topic;
-use tokio::sync::OwnedMutexGuard;
+use tokio::sync::{OwnedMutexGuard, Semaphore};
 
 use super::answers::Trouble;
 use super::config::CitizensConfig;
@@ -30,6 +30,8 @@ const DECISIONS: usize = 5;
 pub struct Desk {
     pen: Pen,
     turns: Vec<Arc<tokio::sync::Mutex<()>>>,
+    /// For changes that have begun; they outlive the requests that asked for them.
+    places: Arc<Semaphore>,
     /// Written and not yet seen in the view.
     unseen: Mutex<HashMap<Pseudonym, Vec<Position>>>,
     citizens: Arc<dyn Citizens>,
@@ -52,7 +54,8 @@ impl Desk {
     ) -> std::io::Result<(Arc<Self>, JoinHandle<()>)> {
         let (pen, thread) = Pen::open(log, world.clone(), &config, metrics)?;
         let turns = (0..TURNS).map(|_| Arc::default()).collect();
-        let desk = Self { pen, turns, unseen: Mutex::default(), citizens, world, config };
+        let places = Arc::new(Semaphore::new(config.changes));
+        let desk = Self { pen, turns, places, unseen: Mutex::default(), citizens, world, config };
         Ok((Arc::new(desk), thread))
     }
 
@@ -62,7 +65,7 @@ impl Desk {
     ///
     /// # Errors
     /// `NotReady`: the view has not come as far as what was written before. `NotTaken`: the pen is
-    /// not to be had. And whatever `work` ends with.
+    /// not to be had, or too many changes wait already. And whatever `work` ends with.
     pub(super) async fn change<T, F>(
         self: &Arc<Self>,
         citizen: Pseudonym,
@@ -72,8 +75,10 @@ impl Desk {
         T: Send + 'static,
         F: Future<Output = Result<T, Trouble>> + Send,
     {
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| Trouble::NotTaken)?;
         let desk = Arc::clone(self);
         let decided = tokio::spawn(async move {
+            let _place = place;
             for _ in 0..DECISIONS {
                 let turn = desk.turn(citizen).await?;
                 let decided = work(turn).await;

@@ -14,6 +14,7 @@ use sealing::FiscalCode;
 use serde_json::Value;
 use tokio::sync::Mutex;
 
+use super::answers::Trouble;
 use super::config::{EmailClaim, KeySource, LoginConfig};
 
 /// Signatures that are believed. No shared secrets, no `none`, nothing a token could choose itself.
@@ -24,6 +25,9 @@ const MAX_TOKEN: usize = 8 * 1024;
 
 /// A key set file is looked at again no more often than this.
 const FILE_REFRESH: Duration = Duration::from_secs(10);
+
+/// Until a key set has been read at all it is asked for this often.
+const FIRST_REFRESH: Duration = Duration::from_secs(5);
 
 /// No key set is as long.
 const MAX_KEYS: usize = 64;
@@ -79,37 +83,52 @@ impl fmt::Debug for Login {
 }
 
 impl Login {
-    /// Reads the key set once. `client` is used for a key set by URL only; give it a timeout.
+    /// Reads the key set once. `client` is used for a key set by URL only; give it a timeout. A provider
+    /// that does not answer is asked again whenever somebody comes with a token: its outage must not
+    /// keep a process down that has other work.
     ///
     /// # Errors
-    /// [`LoginError`].
+    /// [`LoginError`] for a key set file.
     pub async fn open(
         config: LoginConfig,
         client: reqwest::Client,
         world: World,
     ) -> Result<Self, LoginError> {
-        let keys = read_keys(&config.keys, &client).await?;
+        let keys = match (read_keys(&config.keys, &client).await, &config.keys) {
+            (Ok(keys), _) => keys,
+            (Err(error), KeySource::File(_)) => return Err(error),
+            (Err(error), KeySource::Url { .. }) => {
+                tracing::error!(
+                    %error,
+                    "nobody can log in until the key set is read; see citizen_api.jwks and the provider"
+                );
+                Vec::new()
+            }
+        };
         let asked = Mutex::new(world.now());
         Ok(Self { config, client, world, keys: RwLock::new(keys), asked })
     }
 
     /// # Errors
-    /// [`Denied`].
-    pub(super) async fn who(&self, headers: &HeaderMap) -> Result<Caller, Denied> {
+    /// `Denied`; `NotReady` while no key set was read.
+    pub(super) async fn who(&self, headers: &HeaderMap) -> Result<Caller, Trouble> {
         let token = bearer(headers).ok_or(Denied::NoToken)?;
         if token.len() > MAX_TOKEN {
-            return Err(Denied::BadToken);
+            return Err(Denied::BadToken.into());
         }
         let header = decode_header(token).map_err(|_| Denied::BadToken)?;
         // RFC 7515 §4.1.11: extensions that must be understood are not understood here.
         if !ALGORITHMS.contains(&header.alg) || header.crit.is_some() {
-            return Err(Denied::BadToken);
+            return Err(Denied::BadToken.into());
         }
         let kid = header.kid.as_deref();
         let mut fitting = self.fitting(header.alg, kid);
         if fitting.is_empty() {
             self.refresh().await;
             fitting = self.fitting(header.alg, kid);
+            if self.keys.read().is_empty() {
+                return Err(Trouble::NotReady);
+            }
         }
         let validation = self.validation(header.alg);
         let mut claims =
@@ -146,6 +165,9 @@ impl Login {
         let mut asked = self.asked.lock().await;
         let every = match &self.config.keys {
             KeySource::File(_) => FILE_REFRESH,
+            KeySource::Url { refresh, .. } if self.keys.read().is_empty() => {
+                FIRST_REFRESH.min(*refresh)
+            }
             KeySource::Url { refresh, .. } => *refresh,
         };
         let now = self.world.now();

@@ -3,11 +3,9 @@
 //! Source: `update-profile.ts`, `create-profile.ts` and `upsert-service-preferences.ts` of IO's profile
 //! functions; where we differ on purpose, the line says so.
 
-use policy::consent::ACTIVATION_GRACE;
+use policy::consent;
 use schemas::ids::{Generation, Pseudonym, ServiceId, Timestamp};
-use schemas::records::{
-    Activation, ActivationState, CitizenProfile, Mode, NoticeType, Preference, Version64,
-};
+use schemas::records::{Activation, CitizenProfile, Mode, NoticeType, Preference, Version64};
 
 use super::shape::{Blocked, Language, Profile, Reminder, ServicePreference};
 
@@ -244,7 +242,7 @@ pub fn prefer(
             "The settings have another version: read the profile again.",
         ));
     }
-    if special && body.is_inbox_enabled != is_active(activation, now) {
+    if special && body.is_inbox_enabled != consent::is_active(activation, now) {
         return Err(Refusal::Conflict("The inbox flag of this service follows its activation."));
     }
     Ok(Preference {
@@ -261,42 +259,86 @@ pub fn prefer(
 }
 
 /// What counts for one service now: the preference made under the present settings, else what the
-/// mode says of a service without one.
+/// mode says of a service without one. What is shown of inbox and push is what the pipeline obeys; the email
+/// flag of a preference is shown as it was chosen, though as in IO it counts in LEGACY only.
 #[must_use]
 pub fn preferred(
     profile: &CitizenProfile,
     service: &ServiceId,
     preference: Option<&Preference>,
 ) -> ServicePreference {
-    let all = |enabled| ServicePreference {
-        is_inbox_enabled: enabled,
-        is_email_enabled: enabled,
-        is_webhook_enabled: enabled,
+    let off = consent::Blocked::of(profile, preference, service);
+    let obeyed = ServicePreference {
+        is_inbox_enabled: !off.inbox,
+        is_email_enabled: !off.email,
+        is_webhook_enabled: !off.push,
         settings_version: profile.settings_version,
         can_access_message_read_status: None,
     };
     let current = preference.filter(|it| it.settings_version == profile.settings_version);
     match (profile.mode, current) {
-        (Mode::Legacy, _) => {
-            let list = profile.blocked.get(service.as_str());
-            let free = |it: Blocked| !list.is_some_and(|l| l.iter().any(|word| word == it.word()));
-            ServicePreference {
-                is_inbox_enabled: free(Blocked::Inbox),
-                is_email_enabled: free(Blocked::Email),
-                is_webhook_enabled: free(Blocked::Webhook),
-                ..all(true)
-            }
+        (Mode::Auto | Mode::Manual, Some(preference)) => ServicePreference {
+            is_inbox_enabled: obeyed.is_inbox_enabled,
+            is_webhook_enabled: obeyed.is_webhook_enabled,
+            ..ServicePreference::of(preference)
+        },
+        // Nothing comes in, so there is nothing to be told of.
+        (Mode::Manual, None) => {
+            ServicePreference { is_email_enabled: false, is_webhook_enabled: false, ..obeyed }
         }
-        (Mode::Auto | Mode::Manual, Some(preference)) => ServicePreference::of(preference),
-        (Mode::Auto, None) => all(true),
-        (Mode::Manual, None) => all(false),
+        (Mode::Legacy, _) | (Mode::Auto, None) => obeyed,
     }
 }
 
-fn is_active(activation: Option<&Activation>, now: Timestamp) -> bool {
-    activation.is_some_and(|it| match it.state {
-        ActivationState::Active => true,
-        ActivationState::Inactive => false,
-        ActivationState::Pending => now.since(it.changed_at) < ACTIVATION_GRACE,
-    })
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(1_000_000);
+
+    fn profile(mode: Mode, settings_version: i64) -> CitizenProfile {
+        let body = Profile { accepted_tos_version: Some(1.0), ..Profile::default() };
+        let (citizen, generation) = (Pseudonym([1; 16]), Generation([2; 16]));
+        let made = create(citizen, generation, &body, Mailbox::default(), NOW);
+        let Ok(made) = made else { panic!("a first profile") };
+        let blocked = [("02B", "INBOX"), ("03C", "WEBHOOK")];
+        let blocked = blocked.map(|(id, word)| (id.to_owned(), vec![word.to_owned()])).into();
+        CitizenProfile { mode, settings_version, blocked, ..made.profile }
+    }
+
+    fn preference(of: &CitizenProfile, inbox_enabled: bool, settings_version: i64) -> Preference {
+        Preference {
+            citizen: of.citizen,
+            generation: of.generation,
+            service_id: "01A".into(),
+            settings_version,
+            inbox_enabled,
+            email_enabled: true,
+            push_enabled: false,
+            read_access: "UNKNOWN".to_owned(),
+            updated_at: NOW,
+        }
+    }
+
+    #[test]
+    fn what_is_shown_of_a_services_inbox_is_what_its_messages_meet() {
+        for mode in [Mode::Legacy, Mode::Auto, Mode::Manual] {
+            let profile = profile(mode, 3);
+            let chosen = [(true, 3), (false, 3), (true, 2), (false, 2)];
+            let chosen = chosen.map(|(inbox, version)| Some(preference(&profile, inbox, version)));
+            for (preference, service) in
+                chosen.into_iter().chain([None]).zip(["01A", "02B", "03C"].into_iter().cycle())
+            {
+                let service = ServiceId::from(service);
+                let shown = preferred(&profile, &service, preference.as_ref());
+                let met = consent::Citizen {
+                    profile: Some(profile.clone()),
+                    preference: preference.clone(),
+                    ..consent::Citizen::default()
+                };
+                let met = consent::sender_allowed(&met, &service, false, NOW);
+                assert_eq!(met, Some(shown.is_inbox_enabled), "{mode:?} {service} {preference:?}");
+            }
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! The services, held in memory from the compacted topic: a request waits for nobody to be recognised.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use parking_lot::RwLock;
@@ -19,7 +19,8 @@ pub struct Registry {
 struct Inner {
     by_id: HashMap<ServiceId, Held>,
     by_key: HashMap<ApiKeyHash, ServiceId>,
-    owners: HashMap<String, String>,
+    /// By configuration: the account of each service that lists it.
+    owners: HashMap<String, BTreeMap<ServiceId, String>>,
 }
 
 struct Held {
@@ -74,9 +75,10 @@ impl Registry {
         self.inner.read().by_id.get(id).map(|held| Arc::clone(&held.service))
     }
 
-    /// The account that owns a remote-content configuration.
+    /// The account that owns a remote-content configuration: that of the first service, by id, which
+    /// lists it.
     pub fn owner_of(&self, configuration: &str) -> Option<String> {
-        self.inner.read().owners.get(configuration).cloned()
+        self.inner.read().owners.get(configuration)?.values().next().cloned()
     }
 
     /// Services known.
@@ -95,7 +97,8 @@ impl Inner {
             self.by_key.insert(key, service.service_id.clone());
         }
         for configuration in &service.remote_content_configurations {
-            self.owners.insert(configuration.clone(), service.account.account_id.clone());
+            let services = self.owners.entry(configuration.clone()).or_default();
+            services.insert(service.service_id.clone(), service.account.account_id.clone());
         }
         let held = Held { service: Arc::new(service), keys };
         self.by_id.insert(held.service.service_id.clone(), held);
@@ -110,7 +113,50 @@ impl Inner {
             }
         }
         for configuration in &held.service.remote_content_configurations {
-            self.owners.remove(configuration);
+            let Some(services) = self.owners.get_mut(configuration) else { continue };
+            services.remove(id);
+            if services.is_empty() {
+                self.owners.remove(configuration);
+            }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use schemas::ids::Timestamp;
+    use serde_json::json;
+
+    use super::*;
+
+    fn record(id: &str, configurations: &[&str]) -> ServiceRecord {
+        let hash = |n: u8| format!("{n:02x}{}", "00".repeat(31));
+        let n = id.as_bytes()[0];
+        let document = json!({
+            "service_id": id, "name": "Tributi", "account": { "account_id": "account-1" },
+            "organisation": { "name": "Comune", "fiscal_code": "80001017773" },
+            "remote_content_configurations": configurations,
+            "api_key_hashes": { "primary": hash(n), "secondary": hash(n + 100) },
+        });
+        let document = document.to_string();
+        ServiceRecord { service_id: id.into(), document, updated_at: Timestamp(0) }
+    }
+
+    #[test]
+    fn a_configuration_is_known_as_long_as_any_service_lists_it() {
+        let registry = Registry::default();
+        let check = |known: [bool; 3]| {
+            for (configuration, known) in ["one", "two", "three"].into_iter().zip(known) {
+                let owner = registry.owner_of(configuration);
+                assert_eq!(owner.as_deref(), known.then_some("account-1"), "{configuration}");
+            }
+        };
+        registry.apply(&record("a", &["one", "two"])).unwrap();
+        registry.apply(&record("b", &["two", "three"])).unwrap();
+        registry.apply(&record("b", &["three"])).unwrap();
+        check([true, true, true]);
+        registry.remove(&"a".into());
+        check([false, false, true]);
+        assert_eq!(registry.inner.read().owners.len(), 1);
     }
 }

@@ -36,6 +36,11 @@ pub enum Refusal {
     OtherMessage,
     #[error("the message stands at {}, not at FAILED: there is nothing to redrive", .0.name())]
     NotFailed(Status),
+    #[error(
+        "another letter of this message goes out in this run: see what becomes of the message, then \
+         decide this one"
+    )]
+    AnotherLetter,
     #[error("message.accepted no longer holds the message: it is older than the topic keeps")]
     NoBeginning,
 }

@@ -121,6 +121,8 @@ pub struct Backgrounds {
     standings: BTreeMap<MessageId, Standing>,
     /// With the topic that each lies in.
     beginnings: BTreeMap<MessageId, (Topic, dead::Original)>,
+    /// Messages of which a letter goes out again: their standings are of before.
+    again: BTreeSet<MessageId>,
 }
 
 /// Reads `message.status` once for all `letters`, and `message.accepted` if `verdict` begins anew.
@@ -182,33 +184,39 @@ fn advanced(old: Option<Standing>, event: &MessageStatus) -> Standing {
 }
 
 impl Backgrounds {
-    /// The record that carries out `verdict` for `letter`; nothing for a drop.
+    /// The record that carries out `verdict` for `letter`; nothing for a drop. One letter of a message
+    /// only: a second would open the same epoch again.
     ///
     /// # Errors
     /// [`Refusal`]: the letter stays as it is.
     pub fn record(
-        &self,
+        &mut self,
         letter: &Letter,
         verdict: &Verdict,
         transit: &TransitKeys,
         codec: &Codec,
     ) -> Result<Option<Outgoing>, Refusal> {
         let dead = &letter.record;
-        let standing = dead.message_id.and_then(|id| self.standings.get(&id).copied());
-        match verdict {
-            Verdict::Drop => Ok(None),
+        let message = dead.message_id;
+        let standing = message.and_then(|id| self.standings.get(&id).copied());
+        if *verdict != Verdict::Drop && message.is_some_and(|id| self.again.contains(&id)) {
+            return Err(Refusal::AnotherLetter);
+        }
+        let record = match verdict {
+            Verdict::Drop => return Ok(None),
             Verdict::Resend { mended } => {
                 let original = opened(letter, transit)?;
-                again(&dead.topic, dead.message_id, original, mended.clone(), standing, codec)
-                    .map(Some)
+                again(&dead.topic, message, original, mended.clone(), standing, codec)?
             }
             Verdict::Restart => {
-                let id = dead.message_id.ok_or(Refusal::NoBeginning)?;
+                let id = message.ok_or(Refusal::NoBeginning)?;
                 let (topic, original) =
                     self.beginnings.get(&id).cloned().ok_or(Refusal::NoBeginning)?;
-                again(topic.name(), Some(id), original, None, standing, codec).map(Some)
+                again(topic.name(), Some(id), original, None, standing, codec)?
             }
-        }
+        };
+        self.again.extend(message);
+        Ok(Some(record))
     }
 }
 

@@ -242,6 +242,20 @@ fn a_restart_begins_with_the_accepted_record() {
 }
 
 #[test]
+fn of_several_letters_of_one_message_one_goes_out_in_a_run() {
+    let rig = set_aside();
+    let letters = rig.letters().open;
+    let mut background = rig.background(&RESEND);
+    let mut decide = |verdict: &Verdict| {
+        let record = background.record(&letters[0], verdict, &rig.transit, &rig.codec);
+        record.map(|record| record.is_some())
+    };
+    assert_eq!(decide(&RESEND), Ok(true));
+    assert_eq!(decide(&RESEND), Err(Refusal::AnotherLetter));
+    assert_eq!(decide(&Verdict::Drop), Ok(false), "a drop sends nothing");
+}
+
+#[test]
 fn a_letter_under_a_destroyed_or_unknown_key_stays_where_it_is() {
     let mut rig = set_aside();
     rig.transit = TransitKeys::default();

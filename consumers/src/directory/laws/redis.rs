@@ -1,6 +1,7 @@
 //! What only a server can do to a view: lose it, restart with it, hand out an older copy, vanish.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::rig::{
     FIRST, ME, citizen_key, device, message, preference, profile, projector_of, service, stored,
@@ -8,7 +9,7 @@ use super::rig::{
 };
 use super::{Rig, check_found};
 use crate::directory::{Directory, RedisDirectory};
-use crate::view::test_redis::{Own, Tls, name, shared};
+use crate::view::test_redis::{Door, Own, Tls, name, shared};
 use crate::view::{Projection as _, RedisServer, ServerFault, Stepped, ViewError};
 
 impl Rig {
@@ -21,9 +22,15 @@ impl Rig {
 
     /// On a server of its own, and a second process's eyes on the same view.
     fn on(own: &Own) -> (Self, RedisDirectory) {
+        Self::at(&own.url())
+    }
+
+    /// The same at an address. A server that was away is asked again at once.
+    fn at(url: &str) -> (Self, RedisDirectory) {
         let world = world();
         let open = || {
-            let server = Arc::new(RedisServer::new(&own.url(), None).expect("an address"));
+            let server = RedisServer::new(url, None).expect("an address");
+            let server = Arc::new(server.remembering(Duration::ZERO));
             RedisDirectory::new(server, "d", world.clone())
         };
         (Self::over(world.clone(), Arc::new(open())), open())
@@ -143,21 +150,103 @@ async fn two_projectors_at_once_make_the_same_view() {
     assert_eq!(found.tokens.len(), 40);
 }
 
+/// Data keys of all epochs.
+async fn data(own: &Own) -> Vec<String> {
+    let mut keys = own.keys().await;
+    keys.retain(|key| !key.ends_with(":view"));
+    keys
+}
+
+/// A view that is being built anew for the second time, so that two former epochs are to be swept.
+async fn built_anew_twice(rig: &mut Rig) {
+    rig.tell_all().await;
+    for _ in 0..2 {
+        rig.directory.restart().await.expect("up");
+        while rig.projector.step().await.expect("the log holds") == Stepped::Lost {}
+    }
+}
+
 #[tokio::test]
-async fn a_view_built_anew_leaves_nothing_of_the_former_one() {
+async fn a_view_built_anew_leaves_nothing_of_the_former_ones_after_one_walk() {
     let own = Own::start(&[]).await;
     let (mut rig, _) = Rig::on(&own);
     rig.tell_all().await;
-    let before = own.keys().await;
-    rig.directory.restart().await.expect("up");
-    while rig.projector.step().await.expect("the log holds") == Stepped::Lost {}
+    let before = data(&own).await;
+    assert!(!before.is_empty());
+    built_anew_twice(&mut rig).await;
     rig.settle().await;
-    let after = own.keys().await;
+    let mut after = data(&own).await;
+    for _ in 0..1_000 {
+        if after.len() == before.len() {
+            break;
+        }
+        after = data(&own).await;
+    }
     assert_eq!(after.len(), before.len(), "{after:?}");
-    let data = |keys: &[String]| keys.iter().filter(|it| !it.ends_with(":view")).count();
-    assert!(data(&after) > 0);
-    let kept = after.iter().filter(|it| !it.ends_with(":view") && before.contains(it));
+    let kept = after.iter().filter(|it| before.contains(it));
     assert_eq!(kept.count(), 0, "data keys belong to one epoch");
+    assert_eq!(own.calls("scan").await, 1);
+}
+
+#[tokio::test]
+async fn a_view_is_ready_and_follows_although_nothing_of_former_ones_can_be_swept() {
+    let own = Own::start(&[]).await;
+    let (mut rig, other) = Rig::on(&own);
+    own.command("ACL", &["SETUSER", "default", "-scan"]).await;
+    built_anew_twice(&mut rig).await;
+    rig.settle().await;
+    assert_eq!(tokens(&other).await, Ok(20));
+    rig.tell(vec![profile(FIRST, 2)]).await;
+    let found = rig.find(&service()).await;
+    assert_eq!(found.citizen.profile.map(|it| it.version), Some(2));
+}
+
+#[tokio::test]
+async fn a_view_that_was_out_of_reach_for_half_a_day_is_built_anew() {
+    let own = Own::start(&[]).await;
+    let (mut rig, other) = Rig::on(&own);
+    rig.tell_all().await;
+    let before = data(&own).await;
+    let at = |hours: i64| (rig.world.now().0 - hours * 3_600_000).to_string();
+    let (young, old) = (at(11), at(13));
+    own.set_all("d", "at", &young).await;
+    assert_eq!(rig.projector.step().await, Ok(Stepped::Idle));
+    own.set_all("d", "at", &old).await;
+    assert_eq!(rig.projector.step().await, Ok(Stepped::Lost));
+    rig.projector.step().await.expect("the log holds");
+    assert_eq!(tokens(&other).await, Err(ViewError::NotReady), "it has only begun");
+    rig.settle().await;
+    assert_eq!(tokens(&other).await, Ok(20));
+    assert!(data(&own).await.iter().any(|key| !before.contains(key)), "under a new epoch");
+}
+
+/// What was `own` is demoted, and a copy of what its successor holds by now.
+async fn demote(own: &Own) {
+    own.set_all("d", "server", "successor").await;
+    own.command("REPLICAOF", &["127.0.0.1", "1"]).await;
+}
+
+#[tokio::test]
+async fn nobody_stays_with_a_demoted_server_that_leaves_its_connections_open() {
+    let (first, second) = (Own::start(&[]).await, Own::start(&[]).await);
+    let door = Door::open().await;
+    door.lead_to(&first);
+    let (mut rig, other) = Rig::at(&door.url);
+    rig.tell_all().await;
+    assert_eq!(tokens(&other).await, Ok(20));
+    door.lead_to(&second);
+    demote(&first).await;
+    rig.write(vec![profile(FIRST, 2)]);
+    let mut last = Stepped::Lost;
+    for _ in 0..100 {
+        last = rig.projector.step().await.expect("the log holds");
+        if last == Stepped::Idle {
+            break;
+        }
+    }
+    assert_eq!(last, Stepped::Idle, "the projector writes to the successor");
+    assert_eq!(tokens(&other).await, Err(ViewError::NotReady), "it asked the demoted one");
+    assert_eq!(tokens(&other).await, Ok(20));
 }
 
 #[tokio::test]

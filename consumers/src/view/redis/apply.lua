@@ -2,10 +2,13 @@
 -- KEYS[1]: the group's view. ARGV: epoch, server, now, prefix of the epoch's keys, number of
 -- positions, then for each {field, least, next}, then operations of seven:
 -- {kind, index of its position, offset, id, field, extra, value}.
--- `operations` stands in front of this text; each takes (base, id, field, extra, value).
+-- `operations` stands in front of this text; each takes (base, id, field, extra, value). So does
+-- `stale_ms`.
 local view, base = KEYS[1], ARGV[4]
-local known = redis.call('HMGET', view, 'epoch', 'server')
+local known = redis.call('HMGET', view, 'epoch', 'server', 'at')
 if known[1] ~= ARGV[1] or known[2] ~= ARGV[2] then return 'lost' end
+-- It was out of reach for too long: tombstones may have passed. Who opens it again builds it anew.
+if tonumber(ARGV[3]) - tonumber(known[3] or ARGV[3]) > stale_ms then return 'lost' end
 
 local count, stood = tonumber(ARGV[5]), {}
 for i = 0, count - 1 do

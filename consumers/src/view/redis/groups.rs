@@ -14,14 +14,15 @@ use schemas::topics::Topic;
 
 use super::GROUPS;
 use super::server::{RedisServer, Session};
+use super::sweep::Sweeper;
 use crate::view::ViewError;
 
-/// A view that nobody has written to for so long is built anew: tombstones live a day, and what passed
-/// meanwhile may be gone.
+/// A view that nobody has written to for so long is built anew, whether it is opened after it or was open
+/// all the while: tombstones live a day, and what passed meanwhile may be gone.
 const STALE: Duration = Duration::from_secs(12 * 3_600);
 
-/// Keys removed in one go when a former epoch is swept.
-const SWEEP: usize = 500;
+/// What `ready.lua` answers where the group was made ready on another server.
+const FOREIGN: &str = "FOREIGN";
 
 /// One change of one record, as `operations.lua` of its view understands it.
 pub(crate) struct Operation {
@@ -45,6 +46,7 @@ pub(crate) struct Groups {
     open: Script,
     mark: Script,
     restart: Script,
+    sweeper: Arc<Sweeper>,
     /// What readers last saw of each group.
     epochs: RwLock<Vec<Option<String>>>,
     /// What the projector opened, and has applied since.
@@ -61,11 +63,14 @@ struct Opened {
 impl Groups {
     /// `name` begins every key: two views, or two installations, on one server need two.
     pub fn new(server: Arc<RedisServer>, name: &str, world: World, operations: &str) -> Self {
+        let stale = format!("local stale_ms = {}", STALE.as_millis());
+        let apply = format!("{operations}\n{stale}\n{}", include_str!("apply.lua"));
         Self {
+            sweeper: Arc::new(Sweeper::new(Arc::clone(&server), name)),
             server,
             name: name.to_owned(),
             world,
-            apply: Script::new(&format!("{operations}\n{}", include_str!("apply.lua"))),
+            apply: Script::new(&apply),
             open: Script::new(include_str!("open.lua")),
             mark: Script::new(include_str!("mark.lua")),
             restart: Script::new(include_str!("restart.lua")),
@@ -75,11 +80,11 @@ impl Groups {
     }
 
     fn view(&self, group: usize) -> String {
-        format!("{{{}.{group}}}:view", self.name)
+        view(&self.name, group)
     }
 
     fn base(&self, group: usize, epoch: &str) -> String {
-        format!("{{{}.{group}}}:{epoch}:", self.name)
+        base(&self.name, group, epoch)
     }
 
     /// See [`Projection::open`](crate::view::Projection::open).
@@ -166,7 +171,8 @@ impl Groups {
         all_ok(&try_join_all(calls).await?)
     }
 
-    /// See [`Projection::mark_ready`](crate::view::Projection::mark_ready); then sweeps former epochs away.
+    /// See [`Projection::mark_ready`](crate::view::Projection::mark_ready); from then on former epochs
+    /// are swept away, beside whatever the projector does.
     pub async fn mark_ready(&self) -> Result<(), ViewError> {
         let session = self.server.session().await?;
         let opened = self.opened.lock().clone();
@@ -176,40 +182,7 @@ impl Groups {
             self.invoke::<String>(&session, call)
         });
         all_ok(&try_join_all(calls).await?)?;
-        for group in 0..GROUPS {
-            self.sweep(&session, group).await?;
-        }
-        Ok(())
-    }
-
-    async fn sweep(&self, session: &Session, group: usize) -> Result<(), ViewError> {
-        let mut connection = session.connection.clone();
-        let mut keys = redis::cmd("HKEYS");
-        let fields: Vec<String> =
-            self.told(keys.arg(self.view(group)).query_async(&mut connection).await).await?;
-        for former in fields.iter().filter_map(|field| field.strip_prefix("old:")) {
-            let pattern = format!("{}*", self.base(group, former));
-            let mut cursor = 0_u64;
-            loop {
-                let mut scan = redis::cmd("SCAN");
-                scan.arg(cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(SWEEP);
-                let (next, keys): (u64, Vec<String>) =
-                    self.told(scan.query_async(&mut connection).await).await?;
-                if !keys.is_empty() {
-                    let mut unlink = redis::cmd("UNLINK");
-                    let gone: Result<(), _> = unlink.arg(keys).query_async(&mut connection).await;
-                    self.told(gone).await?;
-                }
-                if next == 0 {
-                    break;
-                }
-                cursor = next;
-            }
-            let mut forget = redis::cmd("HDEL");
-            forget.arg(self.view(group)).arg(format!("old:{former}"));
-            let gone: Result<(), _> = forget.query_async(&mut connection).await;
-            self.told(gone).await?;
-        }
+        self.sweeper.start(&self.world);
         Ok(())
     }
 
@@ -248,19 +221,22 @@ impl Groups {
             ask(&mut pipeline, &self.base(group, epoch));
         }
         let mut connection = session.connection.clone();
-        let mut values: Vec<Value> = self.told(pipeline.query_async(&mut connection).await).await?;
+        let mut values: Vec<Value> =
+            self.told(&session, pipeline.query_async(&mut connection).await)?;
         let marker: Vec<Option<String>> = self.read(values.remove(0))?;
         let [epoch, ready, server] = marker.try_into().map_err(|_| unreadable())?;
         if epoch != known {
             self.epochs.write()[group] = epoch;
             return Ok(None);
         }
-        let is_ready = known.is_some() && ready.is_some();
-        if is_ready && server.as_deref() == Some(&*session.server) {
-            Ok(Some(values))
-        } else {
-            Err(ViewError::NotReady)
+        if known.is_none() || ready.is_none() {
+            return Err(ViewError::NotReady);
         }
+        if server.as_deref() != Some(&*session.server) {
+            self.server.doubt(&session);
+            return Err(ViewError::NotReady);
+        }
+        Ok(Some(values))
     }
 
     /// Asks one group and writes in the same atomic step. `script` was made by [`asking`]; what it answers
@@ -277,8 +253,14 @@ impl Groups {
             call.arg(*argument);
         }
         call.arg(&*session.server).arg(format!("{{{}.{group}}}:", self.name));
-        let answer: Option<Value> = self.invoke(&session, call).await?;
-        answer.ok_or(ViewError::NotReady)
+        match self.invoke::<Option<Value>>(&session, call).await? {
+            Some(Value::SimpleString(word)) if word == FOREIGN => {
+                self.server.doubt(&session);
+                Err(ViewError::NotReady)
+            }
+            Some(answer) => Ok(answer),
+            None => Err(ViewError::NotReady),
+        }
     }
 
     /// Waits until the group has applied `positions`; false if not by `until`. A view that cannot be
@@ -289,9 +271,10 @@ impl Groups {
         positions: &[Position],
         until: Timestamp,
     ) -> Result<bool, ViewError> {
+        let highest = highest(positions);
         let mut pause = Duration::from_millis(5);
         loop {
-            let applied = self.has_applied(group, positions).await;
+            let applied = self.has_applied(group, &highest).await;
             let now = self.world.now();
             match applied {
                 Ok(true) => return Ok(true),
@@ -304,24 +287,30 @@ impl Groups {
         }
     }
 
-    async fn has_applied(&self, group: usize, positions: &[Position]) -> Result<bool, ViewError> {
-        if positions.is_empty() {
+    async fn has_applied(
+        &self,
+        group: usize,
+        highest: &BTreeMap<TopicPartition, u64>,
+    ) -> Result<bool, ViewError> {
+        if highest.is_empty() {
             return Ok(true);
         }
-        let fields: Vec<_> = positions.iter().map(|position| field(position.at)).collect();
+        let fields: Vec<_> = highest.keys().map(|at| field(*at)).collect();
         let session = self.server.session().await?;
         let mut connection = session.connection.clone();
         let mut hmget = redis::cmd("HMGET");
         hmget.arg(self.view(group)).arg(fields);
-        let next: Vec<Option<u64>> = self.told(hmget.query_async(&mut connection).await).await?;
-        Ok(next.iter().zip(positions).all(|(next, it)| next.is_some_and(|next| next > it.offset)))
+        let next: Vec<Option<u64>> =
+            self.told(&session, hmget.query_async(&mut connection).await)?;
+        let mut each = next.iter().zip(highest.values());
+        Ok(each.all(|(next, offset)| next.is_some_and(|next| next > *offset)))
     }
 
     /// One pipeline without marker or epoch, for what outlives both.
     pub async fn plain<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, ViewError> {
         let session = self.server.session().await?;
         let mut connection = session.connection.clone();
-        self.told(pipeline.query_async(&mut connection).await).await
+        self.told(&session, pipeline.query_async(&mut connection).await)
     }
 
     /// The prefix of a group's keys that belong to no epoch.
@@ -339,15 +328,26 @@ impl Groups {
         call: ScriptInvocation<'_>,
     ) -> Result<T, ViewError> {
         let mut connection = session.connection.clone();
-        self.told(call.invoke_async(&mut connection).await).await
+        self.told(session, call.invoke_async(&mut connection).await)
     }
 
-    async fn told<T>(&self, answer: Result<T, redis::RedisError>) -> Result<T, ViewError> {
-        match answer {
-            Ok(value) => Ok(value),
-            Err(error) => Err(self.server.failed(&error).await),
-        }
+    fn told<T>(
+        &self,
+        session: &Session,
+        answer: Result<T, redis::RedisError>,
+    ) -> Result<T, ViewError> {
+        answer.map_err(|error| self.server.failed(session, &error))
     }
+}
+
+/// The hash that holds what a group knows of itself.
+pub(super) fn view(name: &str, group: usize) -> String {
+    format!("{{{name}.{group}}}:view")
+}
+
+/// The prefix of a group's keys of one epoch.
+pub(super) fn base(name: &str, group: usize, epoch: &str) -> String {
+    format!("{{{name}.{group}}}:{epoch}:")
 }
 
 /// A script for [`Groups::step`]: `text` finds the epoch's prefix in `base`.
@@ -373,6 +373,16 @@ fn least(views: &[HashMap<String, String>]) -> BTreeMap<TopicPartition, u64> {
     }
     let everywhere = known.into_iter().filter(|(_, (groups, _))| *groups == views.len());
     everywhere.map(|(at, (_, next))| (at, next)).collect()
+}
+
+/// The last of `positions` in each partition: whoever has applied those has applied them all.
+pub(super) fn highest(positions: &[Position]) -> BTreeMap<TopicPartition, u64> {
+    let mut highest = BTreeMap::new();
+    for Position { at, offset } in positions {
+        let known = highest.entry(*at).or_insert(*offset);
+        *known = (*offset).max(*known);
+    }
+    highest
 }
 
 fn field(at: TopicPartition) -> String {

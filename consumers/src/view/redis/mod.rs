@@ -9,7 +9,10 @@ use runtime::log::{Position, TopicPartition};
 use schemas::topics::Topic;
 
 mod groups;
+#[cfg(test)]
+mod laws;
 mod server;
+mod sweep;
 
 pub use server::{RedisServer, ServerFault, redis_client};
 

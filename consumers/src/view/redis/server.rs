@@ -2,13 +2,20 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, ErrorKind, InfoDict, RedisError, TlsCertificates};
-use tokio::sync::Mutex;
+use redis::{
+    AsyncConnectionConfig, Client, ErrorKind, InfoDict, RedisError, ServerErrorKind,
+    TlsCertificates,
+};
 
 use crate::view::ViewError;
+
+/// How long a failure to connect answers for the next tries, and how long a connection is kept at least
+/// before it is doubted: so often the server is asked anew at most, however many ask.
+const MEMORY: Duration = Duration::from_millis(250);
 
 /// Why a server cannot hold our views.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -56,7 +63,19 @@ pub fn redis_client(url: &str, ca_pem: Option<&[u8]>) -> Result<Client, ServerFa
 /// A server, connected on demand and again after each failure.
 pub struct RedisServer {
     client: Client,
-    session: Mutex<Option<Session>>,
+    known: Mutex<Known>,
+    /// Held by the one who connects; the others wait for what comes of it.
+    connecting: tokio::sync::Mutex<()>,
+    memory: Duration,
+}
+
+/// What is known of the server without asking it.
+#[derive(Default)]
+struct Known {
+    session: Option<Session>,
+    failure: Option<(Instant, ServerFault)>,
+    /// Connections made so far.
+    connections: u64,
 }
 
 /// One connection and the server at its other end. A connection never changes its server, so whoever
@@ -66,6 +85,9 @@ pub(crate) struct Session {
     pub connection: MultiplexedConnection,
     /// `run_id`: another one after each start.
     pub server: Arc<str>,
+    /// Another one for each connection.
+    pub(super) number: u64,
+    since: Instant,
 }
 
 impl fmt::Debug for RedisServer {
@@ -80,7 +102,15 @@ impl RedisServer {
     /// # Errors
     /// `Address`, `Authorities`.
     pub fn new(url: &str, ca_pem: Option<&[u8]>) -> Result<Self, ServerFault> {
-        Ok(Self { client: redis_client(url, ca_pem)?, session: Mutex::new(None) })
+        let client = redis_client(url, ca_pem)?;
+        let (known, connecting) = (Mutex::default(), tokio::sync::Mutex::default());
+        Ok(Self { client, known, connecting, memory: MEMORY })
+    }
+
+    /// The same, with another memory for failures.
+    #[cfg(test)]
+    pub(crate) fn remembering(self, memory: Duration) -> Self {
+        Self { memory, ..self }
     }
 
     /// Looks at the server once: to be called at start, so that a wrong one is named before anything
@@ -93,14 +123,33 @@ impl RedisServer {
     }
 
     pub(crate) async fn session(&self) -> Result<Session, ViewError> {
-        self.connect().await.map_err(|fault| ViewError::Down(fault.to_string()))
+        let down = |fault: ServerFault| ViewError::Down(fault.to_string());
+        if let Some(known) = self.remembered() {
+            return known.map_err(down);
+        }
+        let _one = self.connecting.lock().await;
+        // Whoever waited meanwhile takes what came of it: a dead server costs all of them one wait
+        // together, and not each of them one after the other.
+        if let Some(known) = self.remembered() {
+            return known.map_err(down);
+        }
+        let found = self.connect().await;
+        if let Err(fault) = &found {
+            self.known.lock().failure = Some((Instant::now(), fault.clone()));
+        }
+        found.map_err(down)
+    }
+
+    fn remembered(&self) -> Option<Result<Session, ServerFault>> {
+        let known = self.known.lock();
+        if let Some(session) = &known.session {
+            return Some(Ok(session.clone()));
+        }
+        let (at, fault) = known.failure.as_ref()?;
+        (at.elapsed() < self.memory).then(|| Err(fault.clone()))
     }
 
     async fn connect(&self) -> Result<Session, ServerFault> {
-        let mut session = self.session.lock().await;
-        if let Some(session) = &*session {
-            return Ok(session.clone());
-        }
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(Duration::from_secs(1)))
             .set_response_timeout(Some(Duration::from_secs(5)));
@@ -123,17 +172,40 @@ impl RedisServer {
         if policy != "noeviction" {
             return Err(ServerFault::Evicts(policy));
         }
-        let found = Session { connection, server: text("run_id").into() };
-        *session = Some(found.clone());
+        let mut known = self.known.lock();
+        known.connections += 1;
+        let (server, number) = (text("run_id").into(), known.connections);
+        let found = Session { connection, server, number, since: Instant::now() };
+        known.session = Some(found.clone());
+        known.failure = None;
         Ok(found)
     }
 
-    /// What a failed command means; a connection that may be broken is left behind.
-    pub(crate) async fn failed(&self, error: &RedisError) -> ViewError {
-        if !matches!(error.kind(), ErrorKind::Server(_)) {
-            *self.session.lock().await = None;
+    /// What a command that failed over `session` means; a connection that may be broken, or that leads
+    /// to a server which takes no writes any more, is left behind.
+    pub(crate) fn failed(&self, session: &Session, error: &RedisError) -> ViewError {
+        // A demoted server leaves its connections open: only a new one finds its successor.
+        let demoted = [ServerErrorKind::ReadOnly, ServerErrorKind::MasterDown];
+        if !matches!(error.kind(), ErrorKind::Server(kind) if !demoted.contains(&kind)) {
+            self.leave(session);
         }
         let detail = error.code().unwrap_or_default();
         ViewError::Down(format!("{} {detail}", error.category()).trim_end().to_owned())
+    }
+
+    /// The view at the other end was made ready on another server: this one was restarted, or is a copy
+    /// by now. A new connection shows which; not more than one in [`MEMORY`].
+    pub(crate) fn doubt(&self, session: &Session) {
+        if session.since.elapsed() >= self.memory {
+            self.leave(session);
+        }
+    }
+
+    /// Only this very connection: what somebody has renewed meanwhile stays.
+    fn leave(&self, session: &Session) {
+        let mut known = self.known.lock();
+        if known.session.as_ref().is_some_and(|it| it.number == session.number) {
+            known.session = None;
+        }
     }
 }

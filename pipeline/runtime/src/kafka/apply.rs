@@ -16,22 +16,28 @@ use schemas::topics::{Kept, Topic};
 use super::cluster::{Cluster, offset_number, partition_number};
 use super::context::Plain;
 use super::errors;
+use super::settings::FirstOffsets;
 use crate::log::{LogError, Seat, TopicPartition};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// Creates what is missing and sets right what differs. A topic keeps the number of partitions it
-/// has: widening would move keys, and their order and compaction with them.
-pub(super) fn topics(cluster: &Cluster, topics: &[Topic], partitions: u32) -> Result<(), LogError> {
+/// Creates what is missing and sets right what differs; answers what it made. A topic keeps the number of
+/// partitions it has: widening would move keys, and their order and compaction with them.
+pub(super) fn topics(
+    cluster: &Cluster,
+    topics: &[Topic],
+    partitions: u32,
+) -> Result<Vec<Topic>, LogError> {
     let admin = Admin::of(cluster)?;
-    for topic in admin.created(topics, partitions)? {
-        admin.set_right(topic)?;
+    let existing = admin.created(topics, partitions)?;
+    for topic in &existing {
+        admin.set_right(*topic)?;
     }
     let deadline = Instant::now() + cluster.settings.call_timeout;
     for topic in topics {
         await_leaders(cluster, *topic, deadline)?;
     }
-    Ok(())
+    Ok(topics.iter().copied().filter(|topic| !existing.contains(topic)).collect())
 }
 
 /// Settings of a topic by name.
@@ -164,9 +170,13 @@ fn await_leaders(cluster: &Cluster, topic: Topic, deadline: Instant) -> Result<(
     }
 }
 
-/// Writes the earliest offset for every partition of every group that has none: 0 while the topic is
-/// young. Workers never do this on their own: a missing offset is a question for an operator.
-pub(super) fn first_offsets(cluster: &Cluster, groups: &[Seat]) -> Result<(), LogError> {
+/// Writes a first offset for every partition of every group that has none, where [`first_offset`] knows
+/// one. Workers never do this on their own: a missing offset is a question for an operator.
+pub(super) fn first_offsets(
+    cluster: &Cluster,
+    groups: &[Seat],
+    made: &[Topic],
+) -> Result<(), LogError> {
     let mut topics_of: BTreeMap<String, Vec<Topic>> = BTreeMap::new();
     for seat in groups {
         let topics = topics_of.entry(cluster.names.group(seat)).or_default();
@@ -174,20 +184,47 @@ pub(super) fn first_offsets(cluster: &Cluster, groups: &[Seat]) -> Result<(), Lo
         topics.sort_unstable();
         topics.dedup();
     }
+    let mut refused = Vec::new();
     for (group, topics) in topics_of {
-        let deadline = Instant::now() + cluster.settings.call_timeout;
-        while let Err(error) = first_offsets_of(cluster, &group, &topics) {
-            // The coordinator is made on first use and moves now and then.
-            if Instant::now() >= deadline || !matches!(error, LogError::Unavailable(_)) {
-                return Err(error);
-            }
-            cluster.breathe(Duration::from_millis(100));
+        if !patiently(cluster, || first_offsets_of(cluster, &group, &topics, made))? {
+            refused.push(group);
         }
     }
-    Ok(())
+    if refused.is_empty() {
+        return Ok(());
+    }
+    Err(LogError::Broken(format!(
+        "no offsets of {} on topics that hold records: a new group, or one that was away for so long that \
+         the brokers forgot it; all else is done. Say where such groups begin: `staffetta topics apply \
+         --first-offsets end` passes over what lies there, `--first-offsets beginning` handles all of it, \
+         also what was handled before",
+        refused.join(", ")
+    )))
 }
 
-fn first_offsets_of(cluster: &Cluster, group: &str, topics: &[Topic]) -> Result<(), LogError> {
+/// The coordinator is made on first use and moves now and then.
+fn patiently<T>(
+    cluster: &Cluster,
+    mut work: impl FnMut() -> Result<T, LogError>,
+) -> Result<T, LogError> {
+    let deadline = Instant::now() + cluster.settings.call_timeout;
+    loop {
+        match work() {
+            Err(LogError::Unavailable(_)) if Instant::now() < deadline => {
+                cluster.breathe(Duration::from_millis(100));
+            }
+            ended => return ended,
+        }
+    }
+}
+
+/// Whether the group has offsets everywhere now; where not, nothing was written for it.
+fn first_offsets_of(
+    cluster: &Cluster,
+    group: &str,
+    topics: &[Topic],
+    made: &[Topic],
+) -> Result<bool, LogError> {
     let passing = |error: KafkaError| errors::passing(&error);
     let consumer: BaseConsumer<Plain> =
         cluster.settings.consumer(group).create_with_context(Plain).map_err(passing)?;
@@ -204,16 +241,34 @@ fn first_offsets_of(cluster: &Cluster, group: &str, topics: &[Topic]) -> Result<
         element.error().map_err(passing)?;
         let at = cluster.names.partition(element.topic(), element.partition());
         if let (Some(at), Offset::Invalid) = (at, element.offset()) {
-            let offset = Offset::Offset(offset_number(cluster.watermarks(at)?.0));
+            // Nobody can have read of a topic that was not there a moment ago.
+            let told = match made.contains(&at.topic) {
+                true => Some(FirstOffsets::Beginning),
+                false => cluster.settings.first_offsets,
+            };
+            let Some(offset) = first_offset(cluster.watermarks(at)?, told) else {
+                return Ok(false);
+            };
+            let offset = Offset::Offset(offset_number(offset));
             first
                 .add_partition_offset(element.topic(), element.partition(), offset)
                 .map_err(passing)?;
         }
     }
-    if first.count() == 0 {
-        return Ok(());
+    if first.count() > 0 {
+        consumer.commit(&first, CommitMode::Sync).map_err(passing)?;
     }
-    consumer.commit(&first, CommitMode::Sync).map_err(passing)
+    Ok(true)
+}
+
+/// Where a group begins that has no offset of a partition from `low` up to `high`. An empty one has one
+/// place only; of a full one an operator must have `told`.
+fn first_offset((low, high): (u64, u64), told: Option<FirstOffsets>) -> Option<u64> {
+    match told {
+        Some(FirstOffsets::Beginning) => Some(low),
+        Some(FirstOffsets::End) => Some(high),
+        None => (low == high).then_some(high),
+    }
 }
 
 #[cfg(test)]
@@ -237,6 +292,14 @@ mod tests {
         assert_eq!(policy["cleanup.policy"], "compact");
         assert!(hours("segment.ms") + hours("max.compaction.lag.ms") <= 24);
         assert_eq!(policy["min.insync.replicas"], "2");
+    }
+
+    #[test]
+    fn a_group_without_offsets_begins_in_a_full_partition_only_where_it_was_told() {
+        assert_eq!(first_offset((7, 7), None), Some(7));
+        assert_eq!(first_offset((5, 7), None), None);
+        assert_eq!(first_offset((5, 7), Some(FirstOffsets::Beginning)), Some(5));
+        assert_eq!(first_offset((5, 7), Some(FirstOffsets::End)), Some(7));
     }
 
     #[test]

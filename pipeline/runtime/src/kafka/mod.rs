@@ -31,7 +31,7 @@ use std::sync::Arc;
 use schemas::topics::Topic;
 
 pub use self::apply::policy;
-pub use self::settings::KafkaSettings;
+pub use self::settings::{FirstOffsets, KafkaSettings};
 
 use self::appender::KafkaAppender;
 use self::cluster::Cluster;
@@ -75,8 +75,8 @@ impl Log for KafkaLog {
     }
 
     fn apply(&self, topics: &[Topic], partitions: u32, groups: &[Seat]) -> Result<(), LogError> {
-        apply::topics(&self.cluster, topics, partitions)?;
-        apply::first_offsets(&self.cluster, groups)
+        let made = apply::topics(&self.cluster, topics, partitions)?;
+        apply::first_offsets(&self.cluster, groups, &made)
     }
 
     fn partitions(&self, topic: Topic) -> Result<u32, LogError> {

@@ -8,6 +8,15 @@ use rdkafka::ClientConfig;
 
 use crate::log::LogError;
 
+/// Where a group without offsets begins on a partition that holds records: an operator's word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FirstOffsets {
+    /// Everything that the topic keeps is handled, again where it was handled before.
+    Beginning,
+    /// What lies there is passed over.
+    End,
+}
+
 /// Where the cluster is, who we are there, how long we wait.
 #[derive(Clone)]
 pub struct KafkaSettings {
@@ -22,6 +31,10 @@ pub struct KafkaSettings {
     /// Copies of each partition that `apply` asks for; with three or more, two must have a record
     /// before it counts.
     pub replication: u16,
+    /// What `apply` gives a group that has no offset on a partition that holds records. None: it refuses.
+    /// Brokers forget the offsets of a group that was away for long (seven days by default), and
+    /// nobody but an operator knows a new group from a forgotten one.
+    pub first_offsets: Option<FirstOffsets>,
     /// A silent member loses its partitions after this.
     pub session_timeout: Duration,
     /// The broker aborts a transaction that is open for longer.
@@ -46,6 +59,7 @@ impl KafkaSettings {
             prefix: String::new(),
             security: BTreeMap::new(),
             replication: 3,
+            first_offsets: None,
             session_timeout: Duration::from_secs(10),
             transaction_timeout: Duration::from_secs(10),
             commit_timeout: Duration::from_secs(5),

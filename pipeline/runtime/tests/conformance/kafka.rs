@@ -4,7 +4,7 @@ use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use runtime::kafka::{KafkaLog, KafkaSettings};
+use runtime::kafka::{FirstOffsets, KafkaLog, KafkaSettings};
 use runtime::log::Log;
 
 use crate::bed::{Bed, all_laws_hold_on};
@@ -36,6 +36,8 @@ fn bed() -> KafkaBed {
     let settings = KafkaSettings {
         prefix: format!("law-{since}-{}-{count}.", process::id()),
         replication: 1,
+        // As on the embedded log, which forgets no group.
+        first_offsets: Some(FirstOffsets::Beginning),
         session_timeout: Duration::from_secs(2),
         transaction_timeout: Duration::from_secs(8),
         commit_timeout: Duration::from_secs(4),

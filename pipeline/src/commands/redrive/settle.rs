@@ -66,7 +66,7 @@ fn decide(
     mut desk: Option<&mut Desk<'_>>,
 ) -> anyhow::Result<()> {
     let (log, codec) = (office.log.as_ref(), &office.world.codec);
-    let backgrounds = standings(log, codec, &letters, verdict)?;
+    let mut backgrounds = standings(log, codec, &letters, verdict)?;
     let count = letters.len();
     let (mut done, mut refused) = (0, 0);
     let rate = usize::try_from(how.rate)?;
@@ -76,7 +76,7 @@ fn decide(
         let step: Vec<_> = letters.by_ref().take(STEP.min(rate)).collect();
         let size = step.len();
         let decided = step.into_iter().filter_map(|letter| {
-            one(office, &backgrounds, verdict, letter, how.dry_run, &mut refused)
+            one(office, &mut backgrounds, verdict, letter, how.dry_run, &mut refused)
         });
         let decided: Vec<_> = decided.collect();
         done += decided.len();
@@ -95,7 +95,7 @@ fn decide(
 /// The letter with what is to be written for it; a refusal is said and counted.
 fn one<'v>(
     office: &Office,
-    backgrounds: &Backgrounds,
+    backgrounds: &mut Backgrounds,
     verdict: &'v Verdict,
     letter: Letter,
     dry_run: bool,

@@ -1,9 +1,15 @@
 //! Who gets in.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-use super::rig::{AUDIENCE, CODE, Rig, identity};
+use super::rig::{AUDIENCE, CODE, Rig, identity, login};
+use crate::citizens::answers::Trouble;
+use crate::citizens::{KeySource, Login, LoginConfig};
 
 async fn check(rig: &Rig, token: &str, status: u16) {
     let (found, answer) = rig.ask_as(token, "GET", "/api/v1/profile", None).await;
@@ -95,6 +101,43 @@ async fn a_new_key_of_the_issuer_is_found_once_the_set_may_be_read_again() {
     rig.world.sleep_until(later).await;
     check(&rig, &token, 404).await;
     check(&rig, &rig.token(), 401).await;
+}
+
+/// An identity provider that shows its keys once it has any.
+async fn provider() -> (String, Arc<Mutex<Option<Value>>>) {
+    let set = Arc::new(Mutex::new(None::<Value>));
+    let shown = Arc::clone(&set);
+    let show = move || {
+        let set = shown.lock().clone();
+        std::future::ready(set.map(axum::Json).ok_or(hyper::StatusCode::BAD_GATEWAY))
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}/keys", listener.local_addr().expect("an address"));
+    let router = axum::Router::new().route("/keys", axum::routing::get(show));
+    let limits = crate::http::ServeLimits::default();
+    tokio::spawn(crate::http::serve(listener, router, None, limits, std::future::pending()));
+    (url, set)
+}
+
+#[tokio::test]
+async fn a_provider_that_is_away_at_start_is_waited_for_and_a_missing_file_is_not() {
+    let rig = Rig::new().await;
+    let (url, set) = provider().await;
+    let open = |keys| {
+        let config = LoginConfig { keys, ..login("nowhere".into()) };
+        Login::open(config, reqwest::Client::new(), rig.world.clone())
+    };
+    assert!(open(KeySource::File("nowhere".into())).await.is_err());
+    let refresh = Duration::from_secs(60);
+    let login = open(KeySource::Url { url, refresh }).await.expect("it starts without keys");
+    let mut headers = hyper::HeaderMap::new();
+    let bearer = format!("Bearer {}", rig.token()).parse().expect("a header");
+    headers.insert("authorization", bearer);
+    assert!(matches!(login.who(&headers).await, Err(Trouble::NotReady)));
+    *set.lock() = serde_json::from_slice(&std::fs::read(rig.keys.path()).expect("keys")).ok();
+    assert!(matches!(login.who(&headers).await, Err(Trouble::NotReady)), "asked a moment ago");
+    rig.world.sleep_until(rig.world.now().plus(Duration::from_secs(6))).await;
+    assert!(login.who(&headers).await.is_ok());
 }
 
 #[tokio::test]

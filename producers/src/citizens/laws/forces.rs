@@ -62,6 +62,27 @@ async fn a_caller_who_hangs_up_leaves_a_whole_change() {
 }
 
 #[tokio::test]
+async fn more_changes_than_may_be_in_hand_are_refused_at_once_and_change_nothing() {
+    let config = CitizensConfig { changes: 1, ..CitizensConfig::default() };
+    let rig = Rig::with(config).await;
+    let shut = rig.view.shut.write().await;
+    let body = json!({"version": 0, "service_preferences_settings": {"mode": "AUTO"}});
+    let mut first = Box::pin(rig.ask("PUT", "/profile", Some(body.clone())));
+    let once = std::future::poll_fn(|cx| {
+        assert!(first.as_mut().poll(cx).is_pending(), "nothing is seen of it yet");
+        std::task::Poll::Ready(())
+    });
+    once.await;
+    let stranger = rig.sign(&Rig::claims("BBBBBB00A00A000B"));
+    let path = "/api/v1/profile";
+    let (status, answer) = rig.ask_as(&stranger, "PUT", path, Some(body.clone())).await;
+    assert_eq!((status.as_u16(), &answer["title"]), (503, &json!("Not written")));
+    drop(shut);
+    assert_eq!(first.await.0.as_u16(), 200);
+    assert_eq!(rig.ask_as(&stranger, "PUT", path, Some(body)).await.0.as_u16(), 200);
+}
+
+#[tokio::test]
 async fn several_devices_are_registered_sealed_and_taken_back() {
     let rig = Rig::new().await;
     rig.must("PUT", "/installations/CNRCNR00A00A000C", Some(device(TOKEN)), 404).await;

@@ -59,6 +59,8 @@ pub struct View {
     pub mirror: Mutex<Mirror>,
     reader: Mutex<Box<dyn Reader>>,
     pub stuck: AtomicBool,
+    /// Whoever holds it lets nobody see the view come forward.
+    pub shut: tokio::sync::RwLock<()>,
     world: World,
     /// When each wait ended.
     pub seen_at: Mutex<Vec<Timestamp>>,
@@ -71,6 +73,7 @@ impl View {
             mirror: Mutex::default(),
             reader: Mutex::new(log.reader(&topics, &Start::Beginning).expect("a reader")),
             stuck: AtomicBool::new(false),
+            shut: tokio::sync::RwLock::default(),
             world: world.clone(),
             seen_at: Mutex::default(),
         })
@@ -110,6 +113,7 @@ impl Citizens for View {
     }
     async fn wait_applied(&self, _: Pseudonym, positions: &[Position], _: Timestamp) -> bool {
         assert!(!positions.is_empty(), "a barrier waits for something");
+        let _open = self.shut.read().await;
         if self.stuck.load(Ordering::Relaxed) {
             return false;
         }
@@ -183,7 +187,7 @@ struct Shared {
     keys: Arc<tempfile::NamedTempFile>,
 }
 
-fn login(keys: std::path::PathBuf) -> LoginConfig {
+pub fn login(keys: std::path::PathBuf) -> LoginConfig {
     let verified = Some("email_verified".to_owned());
     LoginConfig {
         issuer: ISSUER.into(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use futures::executor::block_on;
 use rdkafka::error::KafkaResult;
 use rdkafka::producer::{Producer, ThreadedProducer};
 
@@ -13,14 +14,14 @@ use crate::kafka::appender::KafkaAppender;
 use crate::kafka::context::Plain;
 use crate::kafka::errors::{self, Verdict};
 use crate::kafka::reader::KafkaReader;
-use crate::kafka::{KafkaSettings, apply, ffi, ring};
-use crate::log::{Appender, CommitError, Reader, Start};
+use crate::kafka::{FirstOffsets, KafkaSettings, apply, ffi, ring};
+use crate::log::{Appender, CommitError, LogError, Reader, Start};
 
 fn cluster(transaction_timeout: Duration) -> Arc<Cluster> {
     let settings = KafkaSettings { transaction_timeout, ..settings() };
     let cluster = Arc::new(Cluster::connect(settings).unwrap());
     apply::topics(&cluster, &[INPUT, OUTPUT], 4).unwrap();
-    apply::first_offsets(&cluster, &[seat()]).unwrap();
+    apply::first_offsets(&cluster, &[seat()], &[]).unwrap();
     cluster
 }
 
@@ -96,7 +97,7 @@ fn after_an_unknown_outcome_every_id_is_initialised_again() {
     let hasty = Arc::new(Cluster::connect(hasty).unwrap());
     let mut member = joined(&hasty);
     let appender = KafkaAppender::open(hasty.clone()).unwrap();
-    futures::executor::block_on(appender.append(record(INPUT, "0"))).unwrap();
+    block_on(appender.append(record(INPUT, "0"))).unwrap();
     let records = take(&mut member, 1);
     // They take the ids of two later turns; only a new start of each id takes them back.
     let hold = |turn| ring::initialise(&patient, &patient.names.transactional(&seat(), turn));
@@ -153,6 +154,35 @@ fn what_a_dead_member_left_open_its_successor_aborts() {
         assert!(Instant::now() < deadline, "the transaction stayed open: {ends:?}");
         look(&mut ends);
     }
+}
+
+/// A group that was switched off for longer than brokers remember looks like one that never was.
+#[test]
+fn a_forgotten_group_is_not_sent_over_a_topic_again_unless_an_operator_says_so() {
+    let told = |first_offsets, settings: &KafkaSettings| {
+        let settings = KafkaSettings { first_offsets, ..settings.clone() };
+        Arc::new(Cluster::connect(settings).unwrap())
+    };
+    let silent = cluster(Duration::from_secs(10));
+    let appender = KafkaAppender::open(silent.clone()).unwrap();
+    for n in 0..20 {
+        block_on(appender.append(record(INPUT, &n.to_string()))).unwrap();
+    }
+    let group = |name: &str| Seat { group: name.into(), topics: vec![INPUT], ordinal: 0 };
+    let refused = apply::first_offsets(&silent, &[seat(), group("away.live")], &[]);
+    let Err(LogError::Broken(why)) = refused else { panic!("it was sent somewhere: {refused:?}") };
+    assert!(why.contains("away.live") && !why.contains("copy.live"), "{why}");
+    assert!(why.contains("--first-offsets"), "{why}");
+    // Told once, it has offsets and is asked about no more.
+    let end = told(Some(FirstOffsets::End), &silent.settings);
+    apply::first_offsets(&end, &[group("away.live")], &[]).unwrap();
+    apply::first_offsets(&silent, &[group("away.live")], &[]).unwrap();
+    let beginning = told(Some(FirstOffsets::Beginning), &silent.settings);
+    apply::first_offsets(&beginning, &[group("away.live"), group("new.live")], &[]).unwrap();
+    let mut new = KafkaMember::join(silent.clone(), &group("new.live")).unwrap();
+    assert_eq!(take(&mut new, 20).len(), 20);
+    let mut away = KafkaMember::join(silent.clone(), &group("away.live")).unwrap();
+    assert!(take_at_most(&mut away, 1).is_empty());
 }
 
 #[test]

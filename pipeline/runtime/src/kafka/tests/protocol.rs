@@ -37,7 +37,7 @@ impl Mock {
             ..KafkaSettings::new(broker.bootstrap_servers())
         };
         let cluster = Arc::new(Cluster::connect(settings).unwrap());
-        apply::first_offsets(&cluster, &[seat()]).unwrap();
+        apply::first_offsets(&cluster, &[seat()], &[]).unwrap();
         let appender = KafkaAppender::open(cluster.clone()).unwrap();
         for n in 0..RECORDS {
             block_on(appender.append(record(INPUT, &n.to_string()))).unwrap();
