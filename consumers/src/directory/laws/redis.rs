@@ -105,8 +105,9 @@ async fn a_server_restarted_with_its_data_catches_up_from_where_it_stood() {
     assert_eq!(tokens(&other).await, Err(ViewError::NotReady));
     let known = other.open().await.expect("up");
     assert!(!known.is_empty(), "it goes on from its positions");
-    // The projector learns of it by its broken connection.
-    assert!(matches!(rig.projector.step().await, Ok(Stepped::Waiting(_))));
+    // The projector learns of it by its broken connection, or by a new one that its sweep has made.
+    let learnt = rig.projector.step().await;
+    assert!(matches!(learnt, Ok(Stepped::Waiting(_) | Stepped::Lost)), "{learnt:?}");
     rig.settle().await;
     let (found, _) = other.read(&[(ME, service())]).await.expect("ready");
     assert_eq!(found[0].citizen.profile.as_ref().map(|it| it.version), Some(2));
@@ -167,7 +168,7 @@ async fn built_anew_twice(rig: &mut Rig) {
 }
 
 #[tokio::test]
-async fn a_view_built_anew_leaves_nothing_of_the_former_ones_after_one_walk() {
+async fn a_view_built_anew_leaves_nothing_of_the_former_ones_and_no_group_walks_alone() {
     let own = Own::start(&[]).await;
     let (mut rig, _) = Rig::on(&own);
     rig.tell_all().await;
@@ -185,7 +186,9 @@ async fn a_view_built_anew_leaves_nothing_of_the_former_ones_after_one_walk() {
     assert_eq!(after.len(), before.len(), "{after:?}");
     let kept = after.iter().filter(|it| before.contains(it));
     assert_eq!(kept.count(), 0, "data keys belong to one epoch");
-    assert_eq!(own.calls("scan").await, 1);
+    // A walk that began between the two rebuilds is followed by another one, not by one for each group.
+    let walks = own.calls("scan").await;
+    assert!((1..=3).contains(&walks), "{walks} walks over all keys");
 }
 
 #[tokio::test]
