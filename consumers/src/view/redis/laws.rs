@@ -70,7 +70,7 @@ async fn a_connection_is_not_doubted_again_before_its_time() {
 #[test]
 fn whoever_waits_for_many_records_asks_once_a_partition() {
     let place = |n: u64| Position {
-        at: TopicPartition { topic: Topic::Stored, partition: u32::from(n % 2 == 0) },
+        at: TopicPartition { topic: Topic::Stored, partition: u32::from(n.is_multiple_of(2)) },
         offset: n,
     };
     let positions: Vec<_> = (0..10_000).rev().map(place).collect();
