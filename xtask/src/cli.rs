@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::{bench, chaos, demo, deny, helm, servers, test, tidy};
+use crate::{bench, chaos, demo, deny, helm, servers, simulate, test, tidy};
 
 /// What a developer of Staffetta can do.
 #[derive(Debug, Parser)]
@@ -38,6 +38,8 @@ pub enum Command {
     Postfix(servers::Postfix),
     /// Measure: build the benchmarks in release mode and run one
     Bench(bench::Bench),
+    /// Simulate the whole pipeline under drawn faults, one world a seed
+    Simulate(simulate::Arguments),
     /// Hurt what runs and prove that nothing is lost: a failure campaign on real parts
     Chaos(chaos::Arguments),
 }
@@ -54,6 +56,7 @@ impl Command {
             Self::Redis(command) => command.run(),
             Self::Postfix(command) => command.run(),
             Self::Bench(arguments) => arguments.run(),
+            Self::Simulate(arguments) => arguments.run(),
             Self::Chaos(arguments) => arguments.run(),
         }
     }

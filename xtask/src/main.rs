@@ -1,7 +1,7 @@
 //! `cargo xtask`: what a developer of Staffetta can do.
 //!
-//! Exit codes: 0 as wished; 1 something failed; 2 the command line is wrong; `demo`, `bench` and
-//! `chaos` end with the code of the program they run.
+//! Exit codes: 0 as wished; 1 something failed; 2 the command line is wrong; `demo`, `bench`,
+//! `simulate` and `chaos` end with the code of the program they run.
 
 mod bench;
 mod chaos;
@@ -16,6 +16,7 @@ mod parts;
 mod process;
 mod readers;
 mod servers;
+mod simulate;
 mod test;
 mod tidy;
 

@@ -10,6 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use runtime::log::LogError;
 use schemas::topics::Topic;
 
+pub mod census;
 pub mod choices;
 pub mod crew;
 pub mod history;
@@ -19,6 +20,7 @@ pub mod member;
 pub mod people;
 pub mod plan;
 pub mod provider;
+pub mod restless;
 pub mod senders;
 pub mod stand;
 pub mod store;
@@ -86,11 +88,14 @@ fn try_run(seed: u64) -> Result<Verdict, LogError> {
     let universe = Universe::new(seed);
     let plan = Plan::drawn(&universe);
     let messages = plan.wishes.len();
+    let addressed = plan.addressed();
     let remains = World::new(seed, universe, plan, false)?.run()?;
+    let mut mistakes = laws::judge(&remains)?;
+    mistakes.extend(census::lacks(&remains.happened, messages, addressed));
     Ok(Verdict {
         seed,
         hash: hash(&remains)?,
-        mistakes: laws::judge(&remains)?,
+        mistakes,
         messages,
         rounds: remains.rounds,
         happened: remains.happened,

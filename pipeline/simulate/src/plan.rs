@@ -1,5 +1,6 @@
 //! What shall happen in a world, all of it drawn from its seed before it begins.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use consumers::gate::GateConfig;
@@ -97,9 +98,15 @@ impl Plan {
         plan.store_fails = often([0, 0, 20, 4]);
         plan.append_fault = often([0, 20, 10, 4]);
         plan.write_fault = often([0, 0, 10, 4]);
-        plan.blows = blows(universe);
+        plan.blows = blows(universe, &plan.wishes);
         deeds(universe, &mut plan.deeds);
         plan
+    }
+
+    /// Citizens to whom something is sent.
+    #[must_use]
+    pub fn addressed(&self) -> usize {
+        self.wishes.iter().map(|wish| wish.to).collect::<BTreeSet<_>>().len()
     }
 }
 
@@ -162,7 +169,7 @@ fn gate(universe: &Universe) -> GateConfig {
     }
 }
 
-fn blows(universe: &Universe) -> Vec<(Timestamp, Blow)> {
+fn blows(universe: &Universe, wishes: &[Wish]) -> Vec<(Timestamp, Blow)> {
     let mut blows = Vec::new();
     let mut add = |most: u64, draw: &dyn Fn() -> Blow| {
         for _ in 0..universe.draw(most + 1) {
@@ -178,8 +185,8 @@ fn blows(universe: &Universe) -> Vec<(Timestamp, Blow)> {
     add(1, &|| Blow::StoreDown(universe.millis(1_000, 20_000)));
     let edge = || Channel::ALL[index(universe, 3)];
     add(6, &|| Blow::Turn(edge(), Mood::drawn(universe)));
-    // At least one.
-    blows.push((moment(universe), Blow::CrashWorker));
+    // At least one: where something is sent somebody has work, and so something to lose.
+    blows.push((wishes[index(universe, wishes.len() as u64)].at, Blow::CrashWorker));
     blows.extend(Channel::ALL.map(|edge| (START, Blow::Turn(edge, Mood::drawn(universe)))));
     blows.sort_by_key(|(at, _)| *at);
     blows
@@ -188,12 +195,15 @@ fn blows(universe: &Universe) -> Vec<(Timestamp, Blow)> {
 /// Somebody opts out, somebody leaves and comes back, and whatever else occurs to people.
 fn deeds(universe: &Universe, deeds: &mut [Vec<(Timestamp, Deed)>]) {
     let known: Vec<usize> = (0..PEOPLE.len()).filter(|nth| PEOPLE[*nth].on_board).collect();
-    let somebody = || known[index(universe, known.len() as u64)];
     let service = || index(universe, SERVICES.len() as u64);
-    deeds[somebody()].push((moment(universe), Deed::OptOut));
-    let (who, when) = (somebody(), moment(universe));
-    deeds[who].push((when, Deed::Leave));
-    deeds[who].push((when.plus(universe.millis(0, 60_000)), Deed::Register));
+    // Two persons: who has left can opt out of nothing.
+    let (out, away) =
+        (index(universe, known.len() as u64), index(universe, known.len() as u64 - 1));
+    let (out, away) = (known[out], known[if away < out { away } else { away + 1 }]);
+    deeds[out].push((moment(universe), Deed::OptOut));
+    let when = moment(universe);
+    deeds[away].push((when, Deed::Leave));
+    deeds[away].push((when.plus(universe.millis(0, 60_000)), Deed::Register));
     for _ in 0..universe.draw(6) {
         let deed = match universe.draw(9) {
             0 => Deed::OptIn,

@@ -49,6 +49,8 @@ pub enum Step {
     Chart,
     /// Unit, property and integration tests, conformance on both logs
     Tests,
+    /// Some hundred simulated worlds
+    Simulate,
     /// The demo on the embedded log
     Demo,
     /// The whole-chain benchmark with a few hundred messages: whether it works, no figure
@@ -70,6 +72,7 @@ impl Step {
             | Self::Tidy
             | Self::Chart
             | Self::Tests
+            | Self::Simulate
             | Self::Demo
             | Self::BenchSmoke => false,
         }
@@ -86,6 +89,7 @@ impl Step {
             Self::Tidy => steps::tidy(),
             Self::Chart => steps::chart(),
             Self::Tests => steps::tests(quick),
+            Self::Simulate => steps::simulate(),
             Self::Demo => steps::demo(steps::Servers::Embedded),
             Self::BenchSmoke => steps::bench_smoke(),
             Self::DemoReal => steps::demo(steps::Servers::Real),

@@ -108,6 +108,11 @@ pub fn chart() -> Result<Tally> {
     crate::helm::quickly()
 }
 
+/// Some hundred worlds, each judged by a model of its own.
+pub fn simulate() -> Result<Tally> {
+    crate::simulate::short()
+}
+
 /// Zero only when no message was lost, doubled or unknown to the providers' books.
 pub fn bench_smoke() -> Result<Tally> {
     Ok(Tally::one(crate::bench::smoke()?.success()))

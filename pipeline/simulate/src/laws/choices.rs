@@ -7,12 +7,16 @@ use crate::history::{Moment, Send};
 use crate::people::{fallback_address, generation};
 use crate::stand::Stand;
 
+/// The consent barrier: whoever was answered with 200 is obeyed by every send that starts later. What is
+/// still on its way to its answer may be obeyed or not, as in a test for linearizability.
+pub const BARRIER: &str = "no send starts against a choice that was answered with 200";
+
 pub(super) fn judge(court: &mut Court, evidence: &Evidence) {
     for (nth, send) in evidence.happened.sends.iter().enumerate() {
         let stands = stands_at(evidence, send.citizen, send.started);
         let told = || format!("send {nth} {send:?} against {stands:?}");
         let letting = stands.iter().any(|stand| lets(stand, send));
-        court.holds("no send starts against a choice that is in force", letting, told);
+        court.holds(BARRIER, letting, told);
         let own = match evidence.permitted.get(&send.message) {
             None => is_fallback(send),
             Some(permitted) => (1..=9).any(|registration| {

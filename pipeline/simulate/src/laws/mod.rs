@@ -23,6 +23,8 @@ mod sends;
 mod statuses;
 mod waiting;
 
+pub use choices::BARRIER;
+
 /// A law that did not hold, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {

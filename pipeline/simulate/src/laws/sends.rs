@@ -13,6 +13,9 @@ use crate::history::Send;
 
 /// Between the end of a send and the loss of its answer there is at most this.
 const TOLD_WITHIN: Duration = Duration::from_secs(60);
+/// So long after a partition moved, its former owner may still begin what it had in hand: a wait for a
+/// place, and the longest that a process stands still.
+const LINGERS: Duration = Duration::from_secs(20);
 /// No retry comes earlier, whoever asked for nothing.
 const LEAST_WAIT: Duration = Duration::from_secs(5);
 const MOST_PUSHES: usize = 8;
@@ -69,7 +72,10 @@ fn is_excused(evidence: &Evidence, send: &Send) -> bool {
     let ended = send.answered.map_or(send.started, |answered| answered.moment);
     let until = ended.at.plus(TOLD_WITHIN);
     let mut losses = evidence.happened.losses.iter().filter(|loss| loss.owner == send.owner);
-    losses.any(|loss| loss.moment > send.started && loss.moment.at <= until)
+    losses.any(|loss| {
+        let lingering = loss.moment.at.plus(LINGERS) >= send.started.at;
+        (loss.moment > send.started || lingering) && loss.moment.at <= until
+    })
 }
 
 fn none_comes_too_late(court: &mut Court, evidence: &Evidence) {
@@ -128,14 +134,15 @@ fn repeats_have_a_reason(
     reports: &Reports<'_>,
     sends: &[(usize, &Send)],
 ) {
-    // What starts before the answer to another is told repeats it: one of the two is told by nobody,
-    // which a law of its own must excuse.
+    // What starts before the answer to another is told repeats it: one of the two is told by nobody.
     let ended = evidence.final_of(sends[0].1.message).map(|event| event.at);
     let mut closed: Option<Timestamp> = None;
     let mut told_last: Option<(Timestamp, Timestamp)> = None;
     let (mut left, mut unknown) = (0, 0);
     for (nth, send) in sends {
         let told = || format!("send {nth} {send:?} among {sends:?}");
+        // What nobody tells of is judged by its loss.
+        let Some(report) = reports.get(nth) else { continue };
         let start = send.started.at;
         let again = closed.is_some_and(|closed| closed < start);
         court.holds("an address that has answered for good is left alone", !again, told);
@@ -144,7 +151,6 @@ fn repeats_have_a_reason(
         let late = ended.is_some_and(|ended| ended < start);
         let first = left == 0 && send.channel != Channel::Email;
         court.holds("after the end only untried devices are tried", !late || first, told);
-        let Some(report) = reports.get(nth) else { continue };
         let burnt = report.left && report.kind != OutcomeKind::Misconfigured;
         left += usize::from(burnt);
         unknown += usize::from(burnt && report.kind == OutcomeKind::Indeterminate);
