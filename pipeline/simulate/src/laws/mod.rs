@@ -135,15 +135,14 @@ fn decode<R: Record>(record: &Incoming) -> Option<R> {
     Codec::default().decode(record.value.as_deref()?).ok()
 }
 
-/// Every law; the mistakes in no order of weight.
+/// Every law; first what befell messages and people, then what else is not as it should be.
 ///
 /// # Errors
 /// The log cannot be read.
 pub fn judge(remains: &Remains) -> Result<Vec<Mistake>, LogError> {
     let evidence = Evidence::gather(remains)?;
-    let mut court = Court::default();
+    let mut court = Court { mistakes: mistakes(&evidence) };
     rest::judge(&mut court, remains, &evidence)?;
-    court.mistakes.extend(mistakes(&evidence));
     Ok(court.mistakes)
 }
 

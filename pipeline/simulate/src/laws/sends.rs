@@ -61,6 +61,11 @@ fn each_is_told_as_it_was(court: &mut Court, evidence: &Evidence, reports: &Repo
 /// Whose answer is nowhere told must have been lost with a life, soon after.
 fn none_is_forgotten(court: &mut Court, evidence: &Evidence, reports: &Reports<'_>) {
     let sends = evidence.happened.sends.iter().enumerate();
+    for (nth, send) in sends.clone().filter(|(_, send)| send.answered.is_none()) {
+        let excused = is_excused(evidence, send);
+        let law = "a send is followed to its answer, however late";
+        court.holds(law, excused, || format!("{nth} {send:?}"));
+    }
     let untold = sends.filter(|(nth, send)| send.left && !reports.contains_key(nth));
     for (nth, send) in untold {
         let excused = is_excused(evidence, send);
