@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::{bench, chaos, demo, deny, helm, servers, simulate, test, tidy};
+use crate::{bench, chaos, demo, deny, helm, mutants, servers, simulate, test, tidy};
 
 /// What a developer of Staffetta can do.
 #[derive(Debug, Parser)]
@@ -40,6 +40,8 @@ pub enum Command {
     Bench(bench::Bench),
     /// Simulate the whole pipeline under drawn faults, one world a seed
     Simulate(simulate::Arguments),
+    /// Plant known bugs into a copy of the sources and show that each is caught
+    Mutants(mutants::Arguments),
     /// Hurt what runs and prove that nothing is lost: a failure campaign on real parts
     Chaos(chaos::Arguments),
 }
@@ -57,6 +59,7 @@ impl Command {
             Self::Postfix(command) => command.run(),
             Self::Bench(arguments) => arguments.run(),
             Self::Simulate(arguments) => arguments.run(),
+            Self::Mutants(arguments) => arguments.run(),
             Self::Chaos(arguments) => arguments.run(),
         }
     }

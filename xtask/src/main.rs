@@ -11,6 +11,7 @@ mod demo;
 mod deny;
 mod helm;
 mod interrupt;
+mod mutants;
 mod packages;
 mod parts;
 mod process;

@@ -49,7 +49,7 @@ pub enum Step {
     Chart,
     /// Unit, property and integration tests, conformance on both logs
     Tests,
-    /// Some hundred simulated worlds
+    /// Every kept mutant still applies; some hundred simulated worlds
     Simulate,
     /// The demo on the embedded log
     Demo,

@@ -108,9 +108,11 @@ pub fn chart() -> Result<Tally> {
     crate::helm::quickly()
 }
 
-/// Some hundred worlds, each judged by a model of its own.
+/// Whether every kept mutant still applies; then some hundred worlds, each judged by a model of its own.
 pub fn simulate() -> Result<Tally> {
-    crate::simulate::short()
+    let mut tally = crate::mutants::check()?;
+    tally.add(crate::simulate::short()?);
+    Ok(tally)
 }
 
 /// Zero only when no message was lost, doubled or unknown to the providers' books.
