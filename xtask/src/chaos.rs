@@ -17,11 +17,12 @@ use crate::servers::NodeCount;
 /// Examples:
 ///   cargo xtask chaos --scenario kill
 ///   cargo xtask chaos --scenario redis-stop --log embedded --messages 2000 --seed 7
+///   cargo xtask chaos --scenario crash-points --log embedded --rate 40
 ///   cargo xtask chaos --minutes 20 --nodes 3 --seed 7
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub struct Arguments {
-    /// kill, redis-stop or flushall
+    /// kill, redis-stop, flushall or crash-points
     #[arg(long, required_unless_present = "minutes")]
     scenario: Option<String>,
     /// Draw faults from the seed for so long, every stage in two processes of its own, on Kafka
@@ -60,7 +61,7 @@ impl Arguments {
     pub fn run(self) -> Result<ExitCode> {
         packages::ensure(&packages::BUILD)?;
         packages::ensure(&[Need::Redis])?;
-        let program = build()?;
+        let program = build(self.scenario.as_deref() == Some(CRASH_POINTS))?;
         let kafka = match self.log {
             Log::Kafka => Some(kafka::up(Place::passing("kafka"), self.nodes.into())?),
             Log::Embedded => None,
@@ -101,12 +102,18 @@ impl Arguments {
     }
 }
 
+/// The scenario whose processes must be able to end themselves.
+const CRASH_POINTS: &str = "crash-points";
+
 /// Builds both binaries in one go; where the campaign lies, the other beside it.
-fn build() -> Result<PathBuf> {
+fn build(with_crash_points: bool) -> Result<PathBuf> {
     let manifest = process::workspace().join("Cargo.toml");
     let mut build = cargo();
     build.arg("build").arg("--manifest-path").arg(&manifest);
     build.args(["-p", "staffetta", "-p", "chaos", "--features", "staffetta/simulators"]);
+    if with_crash_points {
+        build.args(["--features", "staffetta/crash-points"]);
+    }
     if !run_in_front(&mut build)?.success() {
         bail!("staffetta and its campaigns do not build");
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures::future::{Either, select};
 use policy::outcome::{Answer, AttemptOutcome, unsent};
 use policy::story::silence;
+use runtime::crash::{self, Point};
 use runtime::metrics::Metrics;
 use runtime::world::World;
 use schemas::ids::{MessageId, Timestamp};
@@ -125,6 +126,7 @@ impl Sends {
             }
             Either::Right(((), _)) => {
                 self.hand_over(id, sending, world);
+                crash::at(Point::HandedOver);
                 Sent::Silent { until }
             }
         }
@@ -151,10 +153,13 @@ impl Sends {
     ) -> Sending {
         let (port, metrics, world) = (Arc::clone(&self.port), self.metrics.clone(), world.clone());
         Box::pin(async move {
-            let started = world.now();
+            let (started, channel) = (world.now(), port.channel().name());
+            crash::of(Point::SendBegins, channel);
             let answer = port.send(&letter, grounds.good_until).await?;
+            if answer.outcome == AttemptOutcome::Accepted {
+                crash::of(Point::ProviderAnswered, channel);
+            }
             drop(place);
-            let channel = port.channel().name();
             let now = world.now();
             let took = now.since(started).as_secs_f64();
             metrics.send.with_label_values(&[channel]).observe(took);
@@ -174,12 +179,14 @@ impl Sends {
             silent.fetch_sub(1, Ordering::Relaxed);
             // What was given back after all has not left: no try is burnt.
             let hint = told.unwrap_or_else(|_| Hint { answer: unsent(None), believed: true });
+            crash::at(Point::HintDue);
             if directory.leave(&id, &hint).await.is_err() {
                 tracing::warn!(
                     channel = channel.name(),
                     "a late answer could not be left: unknown"
                 );
             }
+            crash::at(Point::HintLeft);
         }));
     }
 }

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use policy::consent::{Ask, Consent, Permission, decide};
 use policy::next_step::fallback_at;
 use policy::retention;
+use runtime::crash::{self, Point};
 use runtime::log::{Incoming, Outgoing};
 use runtime::stage::{Fault, Outcome, Received, Stage};
 use runtime::world::World;
@@ -140,10 +141,12 @@ impl VaultStage {
         let mut names = BTreeMap::new();
         for (day, bytes) in objects {
             let name = format!("{day}/{:016x}{:016x}", world.random(), world.random());
+            crash::at(Point::ObjectDue);
             if let Err(error) = self.store.put(&name, bytes).await {
                 tracing::warn!(%error, "object not written, the batch waits");
                 return None;
             }
+            crash::at(Point::ObjectPut);
             names.insert(day, name);
         }
         Some(names)

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use runtime::crash::{self, Point};
 use runtime::log::{Log, LogError, Read, Reader, Start, TopicPartition};
 use runtime::world::World;
 use schemas::topics::Topic;
@@ -116,6 +117,9 @@ impl Projector {
         let Some(read) = &opened.pending else { return Ok(Stepped::Idle) };
         self.view.apply(read).await?;
         let applied = read.records.len();
+        if applied > 0 {
+            crash::at(Point::ViewApplied);
+        }
         for (at, _) in &read.ended {
             opened.behind.remove(at);
         }

@@ -22,6 +22,7 @@ use crate::sample::Sample;
 use crate::scenario::{self, Scenario, eprint};
 use crate::sender::{self, Load, Sent};
 use crate::source::{EmbeddedSource, KafkaSource, Source};
+use crate::sweep;
 
 /// Which faults a run meets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub enum Kind {
     Fixed(Scenario),
     /// One after the other, as the seed draws them, for as long as messages are sent.
     Drawn,
+    /// Every crash point once; messages are sent for as long as that takes.
+    Sweep,
 }
 
 /// Between two citizens who refuse a service.
@@ -70,7 +73,7 @@ impl Campaign {
             Staffetta::plan(&program, &self.folder, &log, port, &simulators, self.time_scale)?;
         let identity = match self.kind {
             Kind::Fixed(_) => None,
-            Kind::Drawn => Some(Identity::create(&self.folder)?),
+            Kind::Drawn | Kind::Sweep => Some(Identity::create(&self.folder)?),
         };
         if let Some(identity) = &identity {
             staffetta = staffetta.with_citizens(identity);
@@ -80,6 +83,9 @@ impl Campaign {
         eprint(&format!("up after {:.1} s", started.elapsed().as_secs_f64()));
         let mut brokers = self.find_brokers()?;
         let (mut evidence, put_off) = match (&identity, &mut redis, &log) {
+            (Some(identity), ..) if self.kind == Kind::Sweep => {
+                self.swept(&sample, identity, layout, &mut staffetta).await?
+            }
             (Some(identity), Some(redis), LogPlace::Kafka { bootstrap, prefix, .. }) => {
                 let victims = Victims {
                     staffetta: &mut staffetta,
@@ -111,6 +117,7 @@ impl Campaign {
         let (needed, keeps) = match self.kind {
             Kind::Fixed(scenario) => (scenario.needs_redis(), scenario == Scenario::RedisStop),
             Kind::Drawn => (true, true),
+            Kind::Sweep => (false, true),
         };
         if self.kafka.is_none() && !needed {
             return Ok(None);
@@ -132,7 +139,7 @@ impl Campaign {
         let prefix = format!("chaos-{}-", std::process::id());
         let place = LogPlace::Kafka { bootstrap, prefix, replication: self.replication };
         match self.kind {
-            Kind::Fixed(_) => (place, Layout::Two),
+            Kind::Fixed(_) | Kind::Sweep => (place, Layout::Two),
             Kind::Drawn => (place, Layout::Each),
         }
     }
@@ -142,6 +149,7 @@ impl Campaign {
             scenario: match self.kind {
                 Kind::Fixed(scenario) => scenario.name().to_owned(),
                 Kind::Drawn => "drawn".to_owned(),
+                Kind::Sweep => Scenario::CrashPoints.name().to_owned(),
             },
             log: if self.kafka.is_some() { "kafka" } else { "embedded" }.to_owned(),
             seed: self.seed,
@@ -191,6 +199,32 @@ impl Campaign {
         let acting = scenario::perform(acts, self.messages, seen, staffetta, redis);
         let (sent, faults) = tokio::try_join!(sending, acting)?;
         Ok(self.evidence(sent, faults, Vec::new()))
+    }
+
+    /// Sends while one crash point after the other is met and citizens refuse; the sweep's end is theirs.
+    async fn swept(
+        &self,
+        sample: &Arc<Sample>,
+        identity: &Identity,
+        layout: Layout,
+        staffetta: &mut Staffetta,
+    ) -> Result<(Evidence, u64)> {
+        let (load, seen) = self.sending(staffetta);
+        let (begun, last) = (load.begun.clone(), self.messages);
+        let url = staffetta.citizen_api.clone().context("nobody serves citizens")?;
+        let sending = sender::send(load, Arc::clone(sample));
+        let (people, at) = (Arc::clone(sample), seen.clone());
+        let choosing = citizens::refuse(people, identity, &url, REFUSAL_EVERY, self.seed, at, last);
+        let acting = async {
+            let faults = sweep::perform(staffetta, layout).await?;
+            if *seen.borrow() >= last {
+                bail!("the messages ended before the sweep: send more, or fewer a second");
+            }
+            begun.send_replace(last);
+            anyhow::Ok(faults)
+        };
+        let (sent, faults, choices) = tokio::try_join!(sending, acting, choosing)?;
+        Ok(self.evidence(sent, faults, choices))
     }
 
     /// Sends while faults are drawn and citizens refuse.

@@ -20,6 +20,7 @@ mod sample;
 mod scenario;
 mod sender;
 mod source;
+mod sweep;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -93,7 +94,11 @@ fn run(options: Options) -> Result<ExitCode> {
     let folder = options.data.clone().unwrap_or_else(|| std::env::temp_dir().join(name));
     campaign::fresh(&folder)?;
     let campaign = Campaign {
-        kind: options.scenario.map_or(Kind::Drawn, Kind::Fixed),
+        kind: match options.scenario {
+            Some(Scenario::CrashPoints) => Kind::Sweep,
+            Some(scenario) => Kind::Fixed(scenario),
+            None => Kind::Drawn,
+        },
         brokers: options.brokers,
         kafka: options.kafka,
         replication: options.replication,

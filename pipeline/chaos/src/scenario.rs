@@ -1,4 +1,4 @@
-//! Which fault comes when: three fixed scenarios, their moments drawn from the seed.
+//! Which fault comes when: fixed scenarios, their moments drawn from the seed.
 
 use std::time::Duration;
 
@@ -20,6 +20,9 @@ pub enum Scenario {
     RedisStop,
     /// Redis forgets everything; later once more, and the stages are restarted
     Flushall,
+    /// A process ends at each named boundary once (a build with the feature `crash-points`); citizens
+    /// refuse meanwhile. Sending ends with the sweep
+    CrashPoints,
 }
 
 /// How long Redis stays away.
@@ -42,13 +45,17 @@ impl Scenario {
             Self::Kill => "kill",
             Self::RedisStop => "redis-stop",
             Self::Flushall => "flushall",
+            Self::CrashPoints => "crash-points",
         }
     }
 
     /// Whether the views are in Redis: always, but for the plainest installation.
     #[must_use]
     pub fn needs_redis(self) -> bool {
-        self != Self::Kill
+        match self {
+            Self::Kill | Self::CrashPoints => false,
+            Self::RedisStop | Self::Flushall => true,
+        }
     }
 
     /// The acts, each at the share of all messages after whose beginning it happens.
@@ -65,6 +72,8 @@ impl Scenario {
             Self::Kill => vec![(early, Act::Kill(stages)), (late, Act::Kill(ingest))],
             Self::RedisStop => vec![(early, Act::RedisAway)],
             Self::Flushall => vec![(early, Act::Flush), (late, Act::FlushAndRestart(stages))],
+            // Swept by itself, not by shares of the messages.
+            Self::CrashPoints => Vec::new(),
         }
     }
 }

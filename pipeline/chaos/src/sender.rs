@@ -31,7 +31,7 @@ pub struct Load {
     pub seed: u64,
     /// Doors, used in turn; who gets no answer knocks at the next.
     pub urls: Vec<String>,
-    /// Told the number of requests begun.
+    /// Told the number of requests begun. Whoever says that it is `messages` ends the sending.
     pub begun: watch::Sender<usize>,
 }
 
@@ -76,6 +76,9 @@ pub async fn send(load: Load, sample: Arc<Sample>) -> Result<Sent> {
     for (number, index) in (0_u64..).zip(order(load.messages, sample.messages.len(), load.seed)) {
         tokio::time::sleep_until(due).await;
         due += between;
+        if *load.begun.borrow() >= load.messages {
+            break;
+        }
         let request = Request {
             client: client.clone(),
             urls: load.urls.iter().map(|url| format!("{url}/api/v1/messages")).collect(),

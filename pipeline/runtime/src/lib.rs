@@ -2,6 +2,7 @@
 //!
 //! Knows no rule of the product.
 
+pub mod crash;
 pub mod dead;
 pub mod dead_limit;
 pub mod delay;

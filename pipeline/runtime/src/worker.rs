@@ -14,6 +14,7 @@ use schemas::ids::Timestamp;
 use schemas::records::{MessageStatus, Reason, Status};
 use schemas::topics::Topic;
 
+use crate::crash::{self, Point};
 use crate::dead::{self, SealBytes};
 use crate::dead_limit::{DeadLimit, DeadLimits, Leave};
 use crate::delay;
@@ -200,6 +201,7 @@ impl<S: Stage> Worker<S> {
         let now = self.world.now();
         match answer.and_then(|outcome| self.realise(record, outcome, now)) {
             Ok(outputs) => {
+                crash::of(Point::Handled, self.stage.name());
                 self.observe_latency(record, now);
                 self.ledger.finish(record, Finished { outputs });
             }
@@ -278,8 +280,10 @@ impl<S: Stage> Worker<S> {
         let offsets = prefix.offsets.clone();
         let statuses = self.statuses(&prefix.outputs);
         let started = Instant::now();
+        crash::of(Point::Committing, self.stage.name());
         let result =
             self.member.commit(Transaction { outputs: prefix.outputs, offsets: prefix.offsets });
+        crash::of(Point::Committed, self.stage.name());
         let labels = [self.stage.name(), self.lane, trigger];
         self.metrics.commit.with_label_values(&labels).observe(started.elapsed().as_secs_f64());
         self.last_commit = self.world.now();
@@ -329,6 +333,9 @@ impl<S: Stage> Worker<S> {
         let labels = [self.stage.name(), self.lane];
         let count = u64::try_from(polled.records.len()).unwrap_or(u64::MAX);
         self.metrics.records_in.with_label_values(&labels).inc_by(count);
+        if !polled.records.is_empty() {
+            crash::of(Point::Polled, self.stage.name());
+        }
         for record in polled.records {
             self.ledger.take(record);
         }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
+use runtime::crash::{self, Point};
 use runtime::log::{Log, Outgoing, Position};
 use runtime::world::World;
 use schemas::ids::Pseudonym;
@@ -163,10 +164,13 @@ impl Turn {
             Unwritten::Unknown => Trouble::Unknown,
             Unwritten::Over => Trouble::PenTaken,
         })?;
+        crash::at(Point::ChangeWritten);
         // No view holds the work that is asked of a stage.
         positions.retain(|position| position.at.topic != Topic::Validation);
         self.desk.unseen.lock().entry(self.citizen).or_default().extend(&positions);
-        self.desk.see(self.citizen, &positions).await
+        self.desk.see(self.citizen, &positions).await?;
+        crash::at(Point::ChangeShown);
+        Ok(())
     }
 
     /// Writes, and returns only when no send can start any more on facts older than this change.

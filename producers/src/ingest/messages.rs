@@ -11,6 +11,7 @@ use hyper::header::{HeaderValue, LOCATION};
 use hyper::{HeaderMap, StatusCode};
 use policy::admit::{Admitted, Body, Caller, Lookups, Problem, Submission, admit};
 use policy::claim::Claimed;
+use runtime::crash::{self, Point};
 use schemas::headers::Claim;
 use schemas::ids::{MessageId, Timestamp};
 
@@ -183,8 +184,12 @@ async fn accept(
             return answers::problem(&Problem::internal("The message could not be sealed."));
         }
     };
+    crash::at(Point::Sealed);
     match ingest.accept.append(record, claim).await {
-        Appended::Acked => created(admitted, id),
+        Appended::Acked => {
+            crash::at(Point::Acknowledged);
+            created(admitted, id)
+        }
         Appended::NotTaken => answers::not_taken(),
         Appended::Unknown => answers::problem(&Problem::internal(
             "Whether the message was accepted is not known. Repeat with an Idempotency-Key.",

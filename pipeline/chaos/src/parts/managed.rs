@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -44,6 +44,12 @@ impl Managed {
     pub fn with(mut self, environment: Vec<(String, String)>) -> Self {
         self.environment = environment;
         self
+    }
+
+    /// From its next life on, this variable has this value.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.environment.retain(|(known, _)| known != name);
+        self.environment.push((name.to_owned(), value.to_owned()));
     }
 
     pub fn start(&mut self) -> Result<()> {
@@ -99,6 +105,12 @@ impl Managed {
 
     pub fn thaw(&mut self) -> Result<()> {
         self.signal(Signal::SIGCONT)
+    }
+
+    /// Waits until it ends by itself, at most `limit`; how it ended.
+    pub async fn ends(&mut self, limit: Duration) -> Option<ExitStatus> {
+        let ended = wait_until(limit, || !self.runs()).await;
+        self.child.as_mut().filter(|_| ended).and_then(|child| child.wait().ok())
     }
 
     /// SIGTERM, and its end within `limit`.

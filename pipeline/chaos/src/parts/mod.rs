@@ -13,7 +13,7 @@ pub use identity::Identity;
 pub use managed::Managed;
 pub use redis::Redis;
 pub use simulators::Simulators;
-pub use staffetta::{Layout, LogPlace, SESSION, STAGES, Staffetta};
+pub use staffetta::{Layout, LogPlace, Part, SESSION, STAGES, Staffetta};
 
 use std::net::TcpListener;
 use std::time::Duration;

@@ -12,6 +12,7 @@ use super::group::Holder;
 use super::plan::Plan;
 use super::state::{State, Topics, set_bounds};
 use super::store::{Store, StoreError};
+use crate::crash::{self, Point};
 use crate::log::{Outgoing, Position, TopicPartition, Transaction};
 use crate::world::World;
 
@@ -211,7 +212,9 @@ impl Core {
         if failure.is_none() && !batch.is_empty() {
             let compacted = |at: &&TopicPartition| turn.get(&at.topic).is_some_and(|t| t.compacted);
             self.state.lock().rewriting.extend(bounds.keys().filter(compacted));
+            crash::at(Point::BatchDecided);
             failure = self.store.apply(batch, self.settings.sync).err();
+            crash::at(Point::BatchWritten);
         }
         let mut state = self.state.lock();
         state.in_flight.clear();

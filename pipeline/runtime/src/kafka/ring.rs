@@ -14,6 +14,7 @@ use super::context::Plain;
 use super::errors::{self, Verdict};
 use super::ffi;
 use super::turns::{State, Turns};
+use crate::crash::{self, Point};
 use crate::log::{LogError, Transaction};
 
 type Transactional = ThreadedProducer<Plain>;
@@ -151,9 +152,11 @@ impl Run<'_> {
         let deadline = Instant::now() + self.cluster.settings.transaction_timeout / 2;
         let left = || deadline.saturating_duration_since(Instant::now());
         self.producer.begin_transaction().map_err(|error| stopped(&error))?;
+        crash::at(Point::TransactionBegun);
         for record in &transaction.outputs {
             self.cluster.send(self.producer, record, (), deadline).map_err(unsent)?;
         }
+        crash::at(Point::Produced);
         if !transaction.offsets.is_empty() {
             let offsets = offsets(self.cluster, transaction).map_err(|error| stopped(&error))?;
             let group = group().ok_or_else(|| Stopped(Verdict::Abort, "left the group".into()))?;
@@ -161,9 +164,11 @@ impl Run<'_> {
                 self.producer.send_offsets_to_transaction(&offsets, &group, limit)
             })?;
             self.turns.reached(State::OffsetsSent);
+            crash::at(Point::OffsetsSent);
         }
         ffi::flush(self.producer, left()).map_err(|code| stopped(&KafkaError::Flush(code)))?;
         self.turns.reached(State::Flushed);
+        crash::at(Point::Flushed);
         self.turns.reached(State::Committing);
         let limit = self.cluster.settings.commit_timeout;
         until(limit, |limit| self.producer.commit_transaction(limit))
