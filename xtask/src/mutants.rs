@@ -5,7 +5,7 @@
 //! `Rule: …`, the rule that it breaks; `Hurts: …`, whom and how; and `Caught by: simulate` or
 //! `Caught by: law <name> of <package>`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 

@@ -154,7 +154,10 @@ impl ChannelStage {
         };
         let to = |letter: &Letter| (letter.installation.clone(), self.port.send_id(letter));
         let to: Vec<_> = letters.iter().map(to).collect();
-        let grounds = Grounds { read_at: ground.read_at, good_until: self.good_until(&ground) };
+        // Nor may it start at the deadline, however young the facts are: a turn in the pace comes late.
+        let in_time = Timestamp(telling.story.deadline.0 - 1);
+        let good_until = self.good_until(&ground).min(in_time);
+        let grounds = Grounds { read_at: ground.read_at, good_until };
         // A story with more addresses than there are places sends the last ones without.
         let sends = letters.into_iter().map(|it| (it, places.split(1))).collect::<Vec<_>>();
         drop(places);

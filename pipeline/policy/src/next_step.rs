@@ -64,7 +64,7 @@ pub fn fallback_at(
 #[must_use]
 pub fn next_step(story: &Story, facts: &Facts<'_>, now: Timestamp) -> Step {
     let later = |until| Step::Wait { until, why: Reason::AnswerLater };
-    match (without_awaiting(story, facts, now), awaited(story, now)) {
+    match (without_awaiting(story, facts, now), awaited(story)) {
         (Step::Finish { .. } | Step::End, Some(answer)) => later(answer),
         (Step::Wait { until, .. }, Some(answer)) if answer <= until => later(answer),
         (step, _) => step,
@@ -103,10 +103,11 @@ fn without_awaiting(story: &Story, facts: &Facts<'_>, now: Timestamp) -> Step {
     wait(story, push.filter(|push| push.at <= email.at).unwrap_or(email))
 }
 
-/// When the last word about the earliest silent send is in: its answer, or that there is none.
-fn awaited(story: &Story, now: Timestamp) -> Option<Timestamp> {
+/// When the last word about the earliest silent send is in: its answer, or that there is none. A moment
+/// that has passed counts as well: the word has not been noted yet, and an ending would forget it.
+fn awaited(story: &Story) -> Option<Timestamp> {
     let silent = |target: &&StoryTarget| target.state == TargetState::Pending;
-    story.targets.iter().filter(silent).map(|it| it.retry_at).filter(|at| *at > now).min()
+    story.targets.iter().filter(silent).map(|it| it.retry_at).min()
 }
 
 enum Refusal {
@@ -269,7 +270,7 @@ const LEAST_LOOK: Duration = Duration::from_secs(1);
 #[must_use]
 pub fn wake_at(story: &Story, until: Timestamp, why: Reason, dice: &Dice) -> Timestamp {
     let until = if why == Reason::ProviderOpen { spread(story, until, dice) } else { until };
-    match awaited(story, dice.now) {
+    match awaited(story) {
         Some(_) => until.min(dice.later(LOOK).max(dice.now.plus(LEAST_LOOK))),
         None => until,
     }

@@ -295,7 +295,12 @@ fn nothing_longer_is_waited_for_than_an_awaited_answer() {
 fn an_answer_that_can_no_longer_come_counts_as_a_retry() {
     check(a_story().pending(Apns, 40), UP, 20, answer(40));
     check(a_story().pending(Apns, 40), UP, 40, Step::Send(Apns));
-    check(a_story().pending(Apns, 40), UP, 3_600, expired());
+}
+
+#[test]
+fn no_ending_comes_before_the_last_word_about_a_silent_send_is_noted() {
+    check(a_story().pending(Apns, 40), UP, 3_600, answer(40));
+    check(a_story().pending(Apns, 40).finished(), UP, 60, answer(40));
 }
 
 // When a waiting story is looked at again.

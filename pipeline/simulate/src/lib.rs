@@ -80,13 +80,18 @@ pub fn keep_panics() {
 /// As [`World::new`].
 pub fn tell(seed: u64) -> Result<Vec<String>, LogError> {
     let universe = Universe::new(seed);
-    let plan = Plan::drawn(&universe);
+    let plan = plan(seed, &universe);
     tell::lines(&World::new(seed, universe, plan, true)?.run()?)
+}
+
+/// What shall happen in the world of this seed; in one of four everybody is restless.
+fn plan(seed: u64, universe: &Universe) -> Plan {
+    if seed.is_multiple_of(4) { restless::plan(universe) } else { Plan::drawn(universe) }
 }
 
 fn try_run(seed: u64) -> Result<Verdict, LogError> {
     let universe = Universe::new(seed);
-    let plan = Plan::drawn(&universe);
+    let plan = plan(seed, &universe);
     let messages = plan.wishes.len();
     let addressed = plan.addressed();
     let remains = World::new(seed, universe, plan, false)?.run()?;

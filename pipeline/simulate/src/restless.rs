@@ -7,7 +7,7 @@ use schemas::ids::Timestamp;
 
 use crate::choices::Deed;
 use crate::people::{PEOPLE, SERVICES};
-use crate::plan::Plan;
+use crate::plan::{Blow, Plan};
 use crate::universe::{START, Universe};
 
 /// People are restless for so long; afterwards retries and fallbacks of these messages still run.
@@ -23,6 +23,9 @@ pub fn plan(universe: &Universe) -> Plan {
         wish.at = START.plus(universe.millis(1_000, RESTLESS));
     }
     plan.wishes.sort_by_key(|wish| wish.at);
+    // The drawn ones may come when all is over.
+    plan.blows.extend(plan.wishes.first().map(|wish| (wish.at, Blow::CrashWorker)));
+    plan.blows.sort_by_key(|(at, _)| *at);
     for (nth, deeds) in plan.deeds.iter_mut().enumerate() {
         *deeds = restless(universe, PEOPLE[nth].on_board);
     }

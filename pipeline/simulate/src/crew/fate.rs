@@ -155,7 +155,8 @@ impl Crew {
         let until = self.site.universe.now().plus(lasts);
         self.site.universe.freeze(place.owner, until);
         if !taken {
-            self.site.history.fault("frozen");
+            // What it waits for may be known before it wakes, and too late for its story.
+            self.site.history.loss(place.owner, "frozen");
             place.frozen_until = until;
             return Ok(());
         }

@@ -62,6 +62,12 @@ fn what_is_stored_can_be_read(court: &mut Court, remains: &Remains, evidence: &E
             lies.as_ref() == sealed,
             || format!("{}", stored.message_id),
         );
+        let own = evidence.permitted.get(&stored.message_id) == Some(&stored.generation);
+        court.holds(
+            "a message is kept for the registration that it was permitted for",
+            own,
+            || format!("{}", stored.message_id),
+        );
         let events = evidence.events.get(&stored.message_id);
         let said = events.is_some_and(|it| it.iter().any(|it| it.status == Status::Stored));
         court.holds("what is stored is said to be", said, || format!("{}", stored.message_id));
