@@ -78,6 +78,9 @@ impl Campaign {
         if let Some(identity) = &identity {
             staffetta = staffetta.with_citizens(identity);
         }
+        if self.kind == Kind::Sweep {
+            staffetta = staffetta.with_long_silences();
+        }
         staffetta.found(&sample)?;
         staffetta.start(layout).await?;
         eprint(&format!("up after {:.1} s", started.elapsed().as_secs_f64()));

@@ -15,7 +15,7 @@ use crate::records::Channel;
 use crate::scenario::eprint;
 
 /// A point that nobody has come to by then is not on the way of any message that is sent.
-const REACHED_WITHIN: Duration = Duration::from_secs(180);
+const REACHED_WITHIN: Duration = Duration::from_secs(300);
 
 /// A crash point, of one stage or channel where each has its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -60,7 +60,9 @@ fn a_send_that_comes_after_the_200_is_found() {
     assert!(!broken(&evidence));
     let choices = evidence.happened.choices.clone();
     let planted = evidence.happened.sends.iter().find_map(|send| {
-        let refusals = choices.get(&send.citizen)?.iter().filter(|choice| !choice.stand.inbox);
+        // Who has left refuses nothing that goes to the sender's own fallback address.
+        let refuses = |it: &&Choice| it.stand.registration.is_some() && !it.stand.inbox;
+        let refusals = choices.get(&send.citizen)?.iter().filter(refuses);
         let answered = refusals.filter_map(|choice| choice.in_force);
         let after = answered.map(|it| Moment { at: it.at.plus(MOMENT), ..it }).next()?;
         Some(simulate::history::Send { started: after, ..send.clone() })

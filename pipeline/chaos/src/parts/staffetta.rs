@@ -89,6 +89,18 @@ impl Staffetta {
         self
     }
 
+    /// Waits for a silent provider longer than for its story: so its silence is handed over, and what came
+    /// of it is left as a hint.
+    #[must_use]
+    pub fn with_long_silences(mut self) -> Self {
+        for pool in ["APNS", "FCM"] {
+            let key = format!("{pool}__POOL__ANSWER_WITHIN_MS");
+            self.settings.retain(|(known, _)| *known != key);
+            self.settings.push((key, "3000".to_owned()));
+        }
+        self
+    }
+
     fn process(&self, name: &str, arguments: &[&str], more: &[(&str, String)]) -> Managed {
         let log = self.folder.join(format!("{name}.log"));
         let settings = self.settings.iter().map(|(key, value)| (spelt(key), value.clone()));
