@@ -293,7 +293,6 @@ fn nothing_longer_is_waited_for_than_an_awaited_answer() {
 
 #[test]
 fn an_answer_that_can_no_longer_come_counts_as_a_retry() {
-    check(a_story().pending(Apns, 40), UP, 20, answer(40));
     check(a_story().pending(Apns, 40), UP, 40, Step::Send(Apns));
 }
 
