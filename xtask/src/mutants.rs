@@ -21,7 +21,7 @@ mod copy;
 
 const FOLDER: &str = "pipeline/simulate/mutants";
 /// Worlds that a bug has to show itself in; the sources as they are must stand all of them.
-const WORLDS: &str = "1000";
+const WORLDS: &str = "2000";
 
 /// Examples:
 ///   cargo xtask mutants
