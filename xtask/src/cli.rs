@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::{bench, chaos, demo, deny, helm, mutants, servers, simulate, test, tidy};
+use crate::{bench, chaos, demo, deny, helm, incident, mutants, servers, simulate, test, tidy};
 
 /// What a developer of Staffetta can do.
 #[derive(Debug, Parser)]
@@ -27,6 +27,8 @@ pub enum Command {
     Deny,
     /// Check the Helm chart, its alerts and its dashboards; builds helm, kubeconform and kube-score below target/
     Helm,
+    /// Hurt what runs and see which alert a real Prometheus fires; takes minutes
+    Incident(incident::Arguments),
     /// A real Apache Kafka on this machine
     #[command(subcommand)]
     Kafka(servers::Kafka),
@@ -54,6 +56,7 @@ impl Command {
             Self::Tidy => tidy::run(),
             Self::Deny => deny::run(),
             Self::Helm => helm::run(),
+            Self::Incident(arguments) => arguments.run(),
             Self::Kafka(command) => command.run(),
             Self::Redis(command) => command.run(),
             Self::Postfix(command) => command.run(),

@@ -153,7 +153,7 @@ fn staffetta(command: &str) -> Command {
     cargo
 }
 
-fn build() -> Result<()> {
+pub fn build() -> Result<()> {
     let status = run_in_front(&mut staffetta("build"))?;
     if !status.success() {
         bail!("staffetta does not build");

@@ -10,6 +10,7 @@ mod console;
 mod demo;
 mod deny;
 mod helm;
+mod incident;
 mod interrupt;
 mod mutants;
 mod packages;

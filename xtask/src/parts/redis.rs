@@ -27,6 +27,28 @@ pub struct Redis {
 }
 
 impl Redis {
+    /// Ends it; what it held is gone.
+    pub fn stop(&mut self) -> Result<()> {
+        let folder = self.running.folder().as_os_str().to_owned();
+        for process in &self.running.record.processes {
+            process::stop(process.pid, &folder, TIMEOUT)?;
+        }
+        Ok(())
+    }
+
+    /// Empty, at the same address.
+    pub fn start_again(&mut self) -> Result<()> {
+        let program = process::find("redis-server").context("redis-server is gone")?;
+        let settings = self.running.folder().join("redis.conf");
+        let log = self.running.folder().join("redis-again.log");
+        self.running.start("redis", Command::new(program).arg(settings), &log)?;
+        let answers = || answers(&self.address).is_ok();
+        if !interrupt::wait_until(START, STEP, answers) {
+            bail!("redis does not answer again; its last words:\n{}", tail(&log, 15));
+        }
+        Ok(())
+    }
+
     /// Lets the server outlive this command.
     #[must_use]
     pub fn keep(self) -> Record {
