@@ -96,12 +96,15 @@ pub struct Polled {
     pub records: Vec<Incoming>,
     /// Newly owned; records of them follow.
     pub assigned: Vec<TopicPartition>,
-    /// About to be given away: the caller may still commit what it has finished of them; the next
-    /// `poll` releases them.
+    /// About to be given away: the caller may still finish and commit what it has begun of them, for a
+    /// few seconds; the next `poll` releases them. Records of them that came with the news are not to be
+    /// begun any more.
     pub revoking: Vec<TopicPartition>,
-    /// Taken away without asking (fenced, session lost): nothing of them may be committed any more.
-    /// After a commit that ended as unavailable, all of them come back as lost and assigned at once.
+    /// Taken away without asking (session lost): nothing of them may be committed any more.
     pub lost: Vec<TopicPartition>,
+    /// Told once the log answers again after a commit that ended as unavailable: where the group stands.
+    /// What lies before was committed, what lies behind comes again.
+    pub committed: Vec<(TopicPartition, u64)>,
 }
 
 /// Outputs and the offsets they stand for; all of it becomes visible, or nothing.

@@ -26,6 +26,8 @@ pub struct Metrics {
     pub commit: HistogramVec,
     /// Commits that were rewound.
     pub rewinds: IntCounterVec,
+    /// Records let go of between their beginning and their commit, by stage, lane and state.
+    pub forgotten: IntCounterVec,
     /// From acceptance to the end of a stage's work on a record.
     pub since_accepted: HistogramVec,
     /// What providers answered, by channel, class and reason.
@@ -96,6 +98,11 @@ pub const CATALOGUE: &[(&str, &str, &[&str])] = &[
     ),
     ("stage_rewinds_total", "Commits that failed and went back.", &["stage", "lane"]),
     (
+        "stage_forgotten_records_total",
+        "Records whose partition went before they were committed; remembered: came back, not repeated.",
+        &["stage", "lane", "state"],
+    ),
+    (
         "stage_since_accepted_seconds",
         "From a message's acceptance to the end of this stage's work on it.",
         &["stage", "lane"],
@@ -158,6 +165,7 @@ impl Metrics {
             in_flight: maker.gauge("stage_in_flight_records"),
             commit: maker.histogram("stage_commit_seconds", (0.0005, 14)),
             rewinds: maker.counter("stage_rewinds_total"),
+            forgotten: maker.counter("stage_forgotten_records_total"),
             since_accepted: maker.histogram("stage_since_accepted_seconds", (0.002, 22)),
             attempts: maker.counter("channel_attempts_total"),
             send: maker.histogram("channel_send_seconds", (0.001, 14)),

@@ -16,53 +16,28 @@ use schemas::topics::Topic;
 
 use crate::crash::{self, Point};
 use crate::dead::{self, SealBytes};
-use crate::dead_limit::{DeadLimit, DeadLimits, Leave};
+use crate::dead_limit::{DeadLimit, Leave};
 use crate::delay;
-use crate::ledger::{Finished, Ledger};
+use crate::ledger::{Again, Finished, Ledger};
 use crate::log::{CommitError, Incoming, LogError, Member, Outgoing, TopicPartition, Transaction};
 use crate::metrics::Metrics;
 use crate::stage::{Fault, Outcome, Received, Stage};
 use crate::world::World;
 
-/// The bounds of a worker. Reaching one slows it down, it loses nothing.
-#[derive(Debug, Clone)]
-pub struct Limits {
-    /// Records handed to the stage at once.
-    pub batch: usize,
-    /// Batches being handled at once.
-    pub batches: usize,
-    /// Records between poll and commit; at this many the worker stops taking.
-    pub window: usize,
-    /// Records in hand of one partition; at this many it is paused, so that one partition whose head
-    /// waits does not keep the others from being read.
-    pub partition_window: usize,
-    /// Records of one transaction.
-    pub transaction: usize,
-    /// Commits are at least this far apart, unless a transaction is full.
-    pub cadence: Duration,
-    /// How long a poll waits when nothing is at hand.
-    pub idle: Duration,
-    /// A record that meets an unknown registry id waits this long.
-    pub unknown_id_wait: Duration,
-    /// When too many of its records are set aside for the fault to be theirs.
-    pub dead: DeadLimits,
-}
+pub use self::limits::Limits;
 
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            batch: 256,
-            batches: 8,
-            window: 4_000,
-            partition_window: 1_000,
-            transaction: 4_000,
-            cadence: Duration::from_millis(20),
-            idle: Duration::from_millis(20),
-            unknown_id_wait: Duration::from_secs(5),
-            dead: DeadLimits::default(),
-        }
-    }
-}
+use self::leaving::Leaving;
+
+mod leaving;
+mod limits;
+
+#[cfg(test)]
+mod laws;
+
+/// Gauges are written this far apart.
+const REPORTED: Duration = Duration::from_millis(500);
+/// A stage that broke down leaves its batch to be tried again after this, one record at a time.
+const BROKE_DOWN: Duration = Duration::from_secs(1);
 
 /// What a step did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +47,8 @@ pub enum Step {
     Idle,
 }
 
-type Answers = Vec<(Arc<Incoming>, Result<Outcome, Fault>)>;
+/// A batch and what became of each of its records; nothing where the stage broke down.
+type Answers = (Vec<Arc<Incoming>>, Option<Vec<Result<Outcome, Fault>>>);
 
 /// One seat's work.
 pub struct Worker<S: Stage> {
@@ -91,6 +67,9 @@ pub struct Worker<S: Stage> {
     last_report: Timestamp,
     paused: BTreeSet<TopicPartition>,
     dead_limit: DeadLimit,
+    /// Partitions asked back, of which something is still being finished: nothing is polled meanwhile,
+    /// for the next poll gives them away.
+    leaving: Option<Leaving>,
     /// Taking has ended: what is in hand is finished and committed, nothing more is polled.
     draining: bool,
 }
@@ -123,6 +102,7 @@ impl<S: Stage> Worker<S> {
             last_report: now,
             paused: BTreeSet::new(),
             dead_limit,
+            leaving: None,
             draining: false,
         }
     }
@@ -138,9 +118,11 @@ impl<S: Stage> Worker<S> {
     #[must_use]
     pub fn due_at(&self) -> Option<Timestamp> {
         let commit = self.ledger.has_prefix().then(|| self.last_commit.plus(self.limits.cadence));
+        let leave = self.leaving.as_ref().map(|leaving| leaving.since.plus(self.limits.leave));
         // Without a free batch, the next answer comes first.
         let free = self.handling < self.limits.batches;
-        commit.into_iter().chain(self.ledger.next_due().filter(|_| free)).min()
+        let put_back = self.ledger.next_due().filter(|_| free);
+        commit.into_iter().chain(leave).chain(put_back).min()
     }
 
     /// One turn: gather answers, commit if due, take more, hand out. `wait` bounds the blocking;
@@ -150,10 +132,12 @@ impl<S: Stage> Worker<S> {
     /// `Fenced` and `Broken` end the worker; `Unavailable` may be tried again.
     pub fn step(&mut self, wait: Duration) -> Result<Step, LogError> {
         let mut worked = self.gather(Duration::ZERO);
-        worked |= self.commit_if_due()?;
+        let committed = self.commit_if_due();
+        // What was asked back goes in time, even where its last commit failed.
+        worked |= self.let_go();
+        worked |= committed?;
         let patience = if worked { Duration::ZERO } else { self.patience(wait) };
-        let full = self.room() == 0;
-        let polls = self.handling == 0 && !full;
+        let polls = self.handling == 0 && self.room() > 0 && self.leaving.is_none();
         worked |= self.take(if polls { patience } else { Duration::ZERO })?;
         worked |= self.hand_out();
         if !worked && !polls && !patience.is_zero() {
@@ -176,6 +160,11 @@ impl<S: Stage> Worker<S> {
         patience
     }
 
+    /// A clock that shows less than `since` was set back: nobody waits for it to catch up.
+    fn has_passed(&self, since: Timestamp, wait: Duration, now: Timestamp) -> bool {
+        now < since || now.since(since) >= wait
+    }
+
     fn room(&self) -> usize {
         if self.draining { 0 } else { self.limits.window.saturating_sub(self.ledger.in_hand()) }
     }
@@ -191,8 +180,14 @@ impl<S: Stage> Worker<S> {
             let Ok(answers) = next else { return worked };
             worked = true;
             self.handling -= 1;
-            for (record, answer) in answers {
-                self.resolve(&record, answer);
+            let (records, results) = answers;
+            match results {
+                Some(results) => {
+                    for (record, answer) in records.iter().zip(results) {
+                        self.resolve(record, answer);
+                    }
+                }
+                None => records.iter().for_each(|record| self.broke_down(record)),
             }
         }
     }
@@ -205,12 +200,21 @@ impl<S: Stage> Worker<S> {
                 self.observe_latency(record, now);
                 self.ledger.finish(record, Finished { outputs });
             }
-            Err(fault) => {
-                let labels = [self.stage.name(), self.lane, fault.why.name()];
-                self.metrics.faults.with_label_values(&labels).inc();
-                self.ledger.put_back(record, fault.retry_at);
-            }
+            Err(fault) => self.put_back(record, &fault, false, now),
         }
+    }
+
+    /// Nobody knows which record of its batch the stage could not bear.
+    fn broke_down(&mut self, record: &Arc<Incoming>) {
+        let now = self.world.now();
+        let fault = Fault { why: Reason::Other, retry_at: now.plus(BROKE_DOWN) };
+        self.put_back(record, &fault, true, now);
+    }
+
+    fn put_back(&mut self, record: &Arc<Incoming>, fault: &Fault, alone: bool, now: Timestamp) {
+        let labels = [self.stage.name(), self.lane, fault.why.name()];
+        self.metrics.faults.with_label_values(&labels).inc();
+        self.ledger.put_back(record, Again { now, from: fault.retry_at, alone });
     }
 
     /// The records that an outcome stands for.
@@ -265,13 +269,17 @@ impl<S: Stage> Worker<S> {
     }
 
     fn commit_if_due(&mut self) -> Result<bool, LogError> {
-        let now = self.world.now();
-        let full = self.ledger.finished() >= self.limits.transaction;
-        let due = now.since(self.last_commit) >= self.limits.cadence || self.draining;
-        if !(full || due) || !self.ledger.has_prefix() {
+        if !self.ledger.has_prefix() {
             return Ok(false);
         }
-        self.commit(if full { "full" } else { "cadence" })?;
+        let now = self.world.now();
+        let full = self.ledger.finished() >= self.limits.transaction;
+        let leaves = self.leaves_now(now);
+        let due = self.has_passed(self.last_commit, self.limits.cadence, now) || self.draining;
+        if !(full || leaves || due) {
+            return Ok(false);
+        }
+        self.commit(if full { "full" } else if leaves { "revoke" } else { "cadence" })?;
         Ok(true)
     }
 
@@ -315,20 +323,20 @@ impl<S: Stage> Worker<S> {
     }
 
     fn take(&mut self, wait: Duration) -> Result<bool, LogError> {
+        if self.leaving.is_some() {
+            return Ok(false);
+        }
         let max = self.room().min(self.limits.batch * 4);
-        let polled = self.member.poll(max, if max == 0 { Duration::ZERO } else { wait })?;
+        let mut polled = self.member.poll(max, if max == 0 { Duration::ZERO } else { wait })?;
+        let now = self.world.now();
         for lost in &polled.lost {
-            self.ledger.drop_partition(*lost);
+            let begun = self.ledger.put_aside(*lost, now);
+            self.count_forgotten(begun);
         }
-        if !polled.revoking.is_empty() {
-            // What is finished of them is still ours to commit; the next poll lets go.
-            if self.ledger.has_prefix() {
-                self.commit("revoke")?;
-            }
-            for given in &polled.revoking {
-                self.ledger.drop_partition(*given);
-            }
-        }
+        self.ledger.committed(&polled.committed);
+        // They have not begun, and are for whoever gets the partition next.
+        polled.records.retain(|record| !polled.revoking.contains(&record.position.at));
+        self.leave(&polled.revoking, now);
         let worked = !polled.records.is_empty() || !polled.revoking.is_empty();
         let labels = [self.stage.name(), self.lane];
         let count = u64::try_from(polled.records.len()).unwrap_or(u64::MAX);
@@ -336,9 +344,11 @@ impl<S: Stage> Worker<S> {
         if !polled.records.is_empty() {
             crash::of(Point::Polled, self.stage.name());
         }
+        let mut known = 0;
         for record in polled.records {
-            self.ledger.take(record);
+            known += u64::from(self.ledger.take(record, now));
         }
+        self.count_remembered(known);
         self.pause_full_partitions();
         Ok(worked)
     }
@@ -419,13 +429,8 @@ impl<S: Stage> Worker<S> {
         self.world.spawn(async move {
             let handled = AssertUnwindSafe(stage.handle(&inputs, &world)).catch_unwind().await;
             let results = handled.ok().filter(|results| results.len() == records.len());
-            // A stage that broke down leaves its batch to be tried again, one by one in time.
-            let results = results.unwrap_or_else(|| {
-                let retry_at = world.now().plus(Duration::from_secs(1));
-                vec![Err(Fault { why: Reason::Other, retry_at }); records.len()]
-            });
             // Room for every batch in flight: this never blocks; the worker may be gone already.
-            let _ = answers.send(records.into_iter().zip(results).collect());
+            let _ = answers.send((records, results));
         });
     }
 
@@ -439,10 +444,11 @@ impl<S: Stage> Worker<S> {
 
     fn report(&mut self) {
         let now = self.world.now();
-        if now.since(self.last_report) < Duration::from_millis(500) {
+        if !self.has_passed(self.last_report, REPORTED, now) {
             return;
         }
         self.last_report = now;
+        self.ledger.forget_old(now);
         let labels = [self.stage.name(), self.lane];
         let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         let behind = self.member.lag();
@@ -456,22 +462,6 @@ impl<S: Stage> Worker<S> {
         self.metrics.oldest.with_label_values(&labels).set(gauge(oldest));
     }
 
-    /// Stops taking; finishes and commits what is being handled, within `grace`. What is left then is
-    /// simply not committed and comes again.
-    ///
-    /// # Errors
-    /// See [`Worker::step`].
-    pub fn drain(&mut self, grace: Duration) -> Result<(), LogError> {
-        self.draining = true;
-        let until = Instant::now() + grace;
-        while self.handling > 0 && Instant::now() < until {
-            self.gather(Duration::from_millis(20));
-            self.commit_if_due()?;
-            self.take(Duration::ZERO)?;
-        }
-        self.commit_if_due().map(|_| ())
-    }
-
     /// Steps until `stop` says so, then drains. Passing troubles of the log are waited out.
     ///
     /// # Errors
@@ -482,7 +472,7 @@ impl<S: Stage> Worker<S> {
                 Ok(_) => {}
                 Err(LogError::Unavailable(why)) => {
                     tracing::warn!(stage = self.stage.name(), why, "log unavailable, waiting");
-                    self.gather(Duration::from_millis(200));
+                    self.gather(leaving::UNANSWERED);
                 }
                 Err(error @ (LogError::Fenced | LogError::Broken(_))) => return Err(error),
             }

@@ -189,19 +189,8 @@ impl Delivery {
         self.releasing.clone_from(&polled.revoking);
     }
 
-    /// What the caller has to take as lost and newly assigned: all that is owned after what was
-    /// named as revoking is released.
-    pub(super) fn start_over(&mut self) -> Result<Vec<TopicPartition>, LogError> {
-        self.release()?;
-        let paused: Vec<_> = std::mem::take(&mut self.paused).into_iter().collect();
-        if !self.held {
-            self.set_paused(&paused, false);
-        }
-        Ok(self.owned())
-    }
-
     /// Gives up what the last poll named.
-    fn release(&mut self) -> Result<(), LogError> {
+    pub(super) fn release(&mut self) -> Result<(), LogError> {
         if self.releasing.is_empty() {
             return Ok(());
         }

@@ -51,13 +51,15 @@ pub(super) fn is_timeout(code: RDKafkaErrorCode) -> bool {
     )
 }
 
-pub(super) fn is_fenced(code: RDKafkaErrorCode) -> bool {
+/// Whether a producer was fenced. `FencedInstanceId` is not among it: a transaction that sends offsets
+/// also gets it for a session that merely timed out, and may abort. Who truly lost its seat is told by
+/// the consumer, or by the producer epochs that its successor has bumped.
+fn is_fenced(code: RDKafkaErrorCode) -> bool {
     matches!(
         code,
         RDKafkaErrorCode::Fenced
             | RDKafkaErrorCode::ProducerFenced
             | RDKafkaErrorCode::InvalidProducerEpoch
-            | RDKafkaErrorCode::FencedInstanceId
     )
 }
 
@@ -67,9 +69,10 @@ pub(super) fn of_consumer<T: ConsumerContext, C: Consumer<T>>(
     code: RDKafkaErrorCode,
 ) -> Option<LogError> {
     if let Some((fatal, why)) = consumer.client().fatal_error() {
-        return Some(match is_fenced(fatal) {
-            true => LogError::Fenced,
-            false => LogError::Broken(why),
+        return Some(match fatal {
+            RDKafkaErrorCode::FencedInstanceId => LogError::Fenced,
+            code if is_fenced(code) => LogError::Fenced,
+            _ => LogError::Broken(why),
         });
     }
     match code {

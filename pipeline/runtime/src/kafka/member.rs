@@ -66,11 +66,11 @@ impl Member for KafkaMember {
             return Err(LogError::Fenced);
         }
         if self.astray {
-            self.recover()?;
-            // The commit that led astray could not say where the group stands, so what the caller
-            // holds may have been committed already: it has to let go of all of it.
-            let owned = self.delivery.start_over()?;
-            return Ok(Polled { lost: owned.clone(), assigned: owned, ..Polled::default() });
+            // What was named as revoking goes now, wherever the group stands.
+            self.delivery.release()?;
+            // The commit that led astray could not tell the caller.
+            let committed = self.recover()?;
+            return Ok(Polled { committed, ..Polled::default() });
         }
         self.delivery.poll(max, wait)
     }

@@ -157,16 +157,20 @@ impl Run<'_> {
             self.cluster.send(self.producer, record, (), deadline).map_err(unsent)?;
         }
         crash::at(Point::Produced);
+        in_time(left(), "sending")?;
         if !transaction.offsets.is_empty() {
             let offsets = offsets(self.cluster, transaction).map_err(|error| stopped(&error))?;
             let group = group().ok_or_else(|| Stopped(Verdict::Abort, "left the group".into()))?;
             until(left(), |limit| {
                 self.producer.send_offsets_to_transaction(&offsets, &group, limit)
             })?;
+            // The client waits longer than it was told where a coordinator is slow.
+            in_time(left(), "sending offsets")?;
             self.turns.reached(State::OffsetsSent);
             crash::at(Point::OffsetsSent);
         }
         ffi::flush(self.producer, left()).map_err(|code| stopped(&KafkaError::Flush(code)))?;
+        in_time(left(), "flushing")?;
         self.turns.reached(State::Flushed);
         crash::at(Point::Flushed);
         self.turns.reached(State::Committing);
@@ -202,6 +206,15 @@ fn until(
                 }
             }
         }
+    }
+}
+
+/// A decision that began late could cross the broker's own abort, whose new epoch looks like a taken
+/// seat: so none begins.
+fn in_time(left: Duration, what: &str) -> Result<(), Stopped> {
+    match left.is_zero() {
+        true => Err(Stopped(Verdict::Unknown, format!("{what} took half the transaction's time"))),
+        false => Ok(()),
     }
 }
 
