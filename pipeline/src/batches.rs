@@ -13,7 +13,8 @@ use runtime::log::{Appender, LogError, Seat};
 use schemas::topics::{Channel, Lane};
 use tokio::runtime::Handle;
 
-use crate::plant::{Site, barred, seal, seated};
+use crate::plant::{Site, seal};
+use crate::seating::Seating;
 use crate::topology::StageName;
 
 /// When the log does not answer, how long until it is asked again.
@@ -72,11 +73,12 @@ pub fn own(site: &Arc<Site>, seat: Seat) -> std::io::Result<JoinHandle<()>> {
     let (site, runtime) = (Arc::clone(site), Handle::current());
     let metrics = BatchMetrics::new(&site.metrics.registry);
     let work = move || {
-        while let Some(member) = seated(&site, &seat) {
+        let mut seating = Seating::new(Arc::clone(&site.log), Arc::clone(&site.stop), seat);
+        while let Some(member) = seating.take() {
             let mut owner = Owner::new(parts(&site, &metrics, &runtime), member);
             match run(&site, &mut owner) {
                 Ok(()) => return,
-                Err(LogError::Fenced) => barred(&site, &seat),
+                Err(LogError::Fenced) => seating.barred(),
                 Err(error @ (LogError::Unavailable(_) | LogError::Broken(_))) => {
                     tracing::error!(%error, "the owner of batches ends; restart the process");
                     return;

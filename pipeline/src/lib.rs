@@ -14,5 +14,6 @@ mod housekeeping;
 mod logs;
 mod plant;
 mod ports;
+mod seating;
 mod topology;
 mod views;

@@ -38,6 +38,7 @@ use crate::doors;
 use crate::followers::{self, Rotation};
 use crate::housekeeping;
 use crate::logs;
+use crate::seating::Seating;
 use crate::topology::{StageName, seats};
 use crate::views::Views;
 
@@ -302,7 +303,7 @@ fn workers(site: &Arc<Site>, wanted: &dyn Fn(&str) -> bool) -> anyhow::Result<Ve
                         site.metrics.clone(),
                         channel_settings(site, channel),
                     );
-                    spawn(site, name, lane, site.settings.worker.limits(), stage)?
+                    spawn(site, name, lane, channel_limits(site, channel), stage)?
                 }
                 StageName::Validation => {
                     let Some(port) = &validations else { continue };
@@ -339,6 +340,14 @@ fn channel_settings(site: &Site, channel: Channel) -> ChannelSettings {
     }
 }
 
+/// A channel is silent about a send for its `hand_over` at most: what is asked back is kept a little
+/// longer, and never so long that the group would lose patience.
+fn channel_limits(site: &Site, channel: Channel) -> Limits {
+    let silent = channel_settings(site, channel).hand_over + Duration::from_millis(500);
+    let session = Duration::from_millis(site.settings.log.session_timeout_ms);
+    Limits { leave: silent.min(session / 3), ..site.settings.worker.limits() }
+}
+
 fn validation_settings(site: &Site, view_wait: Duration) -> ValidationSettings {
     let email = &site.settings.email.config;
     ValidationSettings {
@@ -367,22 +376,31 @@ fn spawn<S: Stage>(
     let seat = name.seat(lane, site.settings.worker.ordinal);
     let stage = Arc::new(stage);
     let work = move || {
-        while let Some(member) = seated(&site, &seat) {
-            let mut worker = Worker::new(
-                Arc::clone(&stage),
-                lane.name(),
-                member,
-                site.world.clone(),
-                limits.clone(),
-                seal(&site.keys, &site.world),
-                site.metrics.clone(),
-            );
+        let group = seat.group.clone();
+        let mut seating = Seating::new(Arc::clone(&site.log), Arc::clone(&site.stop), seat);
+        let mut worker = None;
+        while let Some(member) = seating.take() {
+            let worker = match &mut worker {
+                Some(worker) => {
+                    Worker::sit(worker, member);
+                    worker
+                }
+                None => worker.insert(Worker::new(
+                    Arc::clone(&stage),
+                    lane.name(),
+                    member,
+                    site.world.clone(),
+                    limits.clone(),
+                    seal(&site.keys, &site.world),
+                    site.metrics.clone(),
+                )),
+            };
             let grace = site.settings.worker.grace();
             match worker.run(&|| site.stop.load(Ordering::Relaxed), grace) {
                 Ok(()) => return,
-                Err(LogError::Fenced) => barred(&site, &seat),
+                Err(LogError::Fenced) => seating.barred(),
                 Err(error @ (LogError::Unavailable(_) | LogError::Broken(_))) => {
-                    tracing::error!(group = seat.group, %error, "worker ends; restart the process");
+                    tracing::error!(group, %error, "worker ends; restart the process");
                     return;
                 }
             }
@@ -390,58 +408,6 @@ fn spawn<S: Stage>(
     };
     let title = format!("{}.{}", name.name(), lane.name());
     Ok(std::thread::Builder::new().name(title).spawn(work)?)
-}
-
-/// Between losing a seat and taking it again: two processes that were given one ordinal by mistake
-/// change places this slowly.
-const BARRED: Duration = Duration::from_secs(5);
-
-/// A coordinator that comes back may answer a member's older question last, and so bar the member from
-/// its own seat: nobody else sits there, and leaving it would stop the stage.
-pub(crate) fn barred(site: &Site, seat: &runtime::log::Seat) {
-    tracing::error!(
-        group = seat.group,
-        ordinal = seat.ordinal,
-        "barred from the seat, taking it again; see whether two processes have one worker.ordinal"
-    );
-    let until = std::time::Instant::now() + BARRED;
-    while std::time::Instant::now() < until && !site.stop.load(Ordering::Relaxed) {
-        std::thread::park_timeout(Duration::from_millis(100));
-    }
-}
-
-/// The seat, once the log gives it; none when the process ends or the log cannot go on.
-pub(crate) fn seated(
-    site: &Site,
-    seat: &runtime::log::Seat,
-) -> Option<Box<dyn runtime::log::Member>> {
-    match join(site, seat, &site.stop) {
-        Ok(member) => member,
-        Err(error) => {
-            tracing::error!(group = seat.group, %error, "cannot take the seat; worker ends");
-            None
-        }
-    }
-}
-
-/// Takes a seat; a log that does not answer yet is waited for.
-fn join(
-    site: &Site,
-    seat: &runtime::log::Seat,
-    stop: &AtomicBool,
-) -> Result<Option<Box<dyn runtime::log::Member>>, LogError> {
-    while !stop.load(Ordering::Relaxed) {
-        match site.log.join(seat) {
-            Ok(member) => return Ok(Some(member)),
-            Err(LogError::Unavailable(why)) => {
-                tracing::warn!(group = seat.group, why, "log unavailable, waiting for the seat");
-                std::thread::park_timeout(Duration::from_millis(500));
-            }
-            Err(LogError::Fenced) => barred(site, seat),
-            Err(error @ LogError::Broken(_)) => return Err(error),
-        }
-    }
-    Ok(None)
 }
 
 /// How dead letters are sealed in this process.

@@ -4,6 +4,9 @@
 /// arithmetic is exact for every whole rate.
 const MILLI: u64 = 1_000;
 
+/// A clock that goes back further than this was set. Less is two callers that cross.
+const SET_BACK_MS: i64 = 1_000;
+
 /// Rate and burst of a [`Pace`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PaceConfig {
@@ -29,6 +32,8 @@ pub struct Pace {
     held_milli: u64,
     filled_at_ms: i64,
     paused_until_ms: i64,
+    /// The latest moment shown.
+    seen_ms: i64,
 }
 
 impl Pace {
@@ -41,11 +46,13 @@ impl Pace {
             held_milli: u64::from(config.burst) * MILLI,
             filled_at_ms: now_ms,
             paused_until_ms: i64::MIN,
+            seen_ms: now_ms,
         }
     }
 
     /// Takes as many of `wanted` as are there.
     pub fn take(&mut self, wanted: u32, now_ms: i64) -> Grant {
+        self.follow(now_ms);
         self.fill(now_ms);
         if now_ms < self.paused_until_ms {
             return Grant { granted: 0, more_at_ms: self.paused_until_ms };
@@ -62,6 +69,7 @@ impl Pace {
     /// An earlier pause never shortens a later one. The bucket begins empty afterwards, for a
     /// provider that asked for a rest is not to be met with a burst.
     pub fn pause(&mut self, until_ms: i64, now_ms: i64) {
+        self.follow(now_ms);
         if until_ms > now_ms.max(self.paused_until_ms) {
             self.paused_until_ms = until_ms;
             self.held_milli = 0;
@@ -69,8 +77,19 @@ impl Pace {
         }
     }
 
+    /// A clock that was set back takes all moments with it: nobody waits until it has caught up.
+    fn follow(&mut self, now_ms: i64) {
+        let back = self.seen_ms.saturating_sub(now_ms);
+        if back > SET_BACK_MS {
+            self.filled_at_ms = self.filled_at_ms.saturating_sub(back);
+            self.paused_until_ms = self.paused_until_ms.saturating_sub(back);
+            self.seen_ms = now_ms;
+        }
+        self.seen_ms = self.seen_ms.max(now_ms);
+    }
+
     fn fill(&mut self, now_ms: i64) {
-        // A clock set back fills nothing, and is not paid for twice when it catches up.
+        // A moment out of order fills nothing, and is not paid for twice when it catches up.
         let elapsed = u64::try_from(now_ms - self.filled_at_ms).unwrap_or(0);
         let full = u64::from(self.config.burst) * MILLI;
         let added = elapsed.saturating_mul(u64::from(self.config.per_second));
@@ -110,6 +129,20 @@ mod tests {
         assert_eq!(pace.take(1, 59_999), Grant { granted: 0, more_at_ms: 60_000 });
         assert_eq!(pace.take(5, 60_000), Grant { granted: 0, more_at_ms: 60_100 });
         assert_eq!(pace.take(5, 60_100).granted, 1);
+    }
+
+    #[test]
+    fn a_clock_set_back_stops_neither_the_pace_nor_the_end_of_a_pause() {
+        let hour = 3_600_000;
+        let mut pace = pace(10, 5);
+        pace.take(5, hour);
+        assert_eq!(pace.take(5, 0).granted, 0);
+        assert_eq!(pace.take(5, 100).granted, 1);
+        pace.pause(1_000, 100);
+        pace.pause(hour + 1_000, hour);
+        assert_eq!(pace.take(1, 998).granted, 0);
+        assert_eq!(pace.take(1, 1_997).granted, 0);
+        assert_eq!(pace.take(1, 2_098).granted, 1);
     }
 
     #[test]

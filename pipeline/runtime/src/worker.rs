@@ -279,7 +279,13 @@ impl<S: Stage> Worker<S> {
         if !(full || leaves || due) {
             return Ok(false);
         }
-        self.commit(if full { "full" } else if leaves { "revoke" } else { "cadence" })?;
+        self.commit(if full {
+            "full"
+        } else if leaves {
+            "revoke"
+        } else {
+            "cadence"
+        })?;
         Ok(true)
     }
 

@@ -70,6 +70,10 @@ impl Member for Shaken {
             self.history.fault("poll unanswered");
             self.log.inject_at(Call::Poll, Fault::RefuseBefore);
         }
+        if self.gives {
+            // Until now what was begun of them could still be committed.
+            self.history.loss(self.owner, "partitions moved");
+        }
         let polled = self.inner.poll(max, wait)?;
         let moved =
             [("gets", &polled.assigned), ("gives", &polled.revoking), ("loses", &polled.lost)];
@@ -80,7 +84,7 @@ impl Member for Shaken {
             self.news.tell();
         }
         self.gives = !polled.revoking.is_empty();
-        if !polled.lost.is_empty() || self.gives {
+        if !polled.lost.is_empty() {
             self.history.loss(self.owner, "partitions moved");
         }
         Ok(polled)

@@ -44,6 +44,12 @@ pub(super) struct Connection {
     /// Wakes when the last stream of a retired connection has ended.
     idle: tokio::sync::Notify,
     answered: AtomicBool,
+    /// When the peer was last heard of: an answer of whatever kind, or a PING's.
+    heard: Mutex<Instant>,
+    /// A send met with silence: not given out before a PING was answered.
+    doubted: AtomicBool,
+    /// Wakes whoever sends PINGs.
+    doubts: tokio::sync::Notify,
 }
 
 /// How one exchange ended.
@@ -103,21 +109,28 @@ pub(super) async fn open(
         .handshake(tls)
         .await
         .map_err(|_| Down::NotHttp2)?;
-    let connection = Connection {
-        opener: Mutex::new(Some(opener)),
-        streams: Streams::new(config.initial_streams.min(config.max_streams)),
-        left: AtomicUsize::new(config.requests_per_connection),
-        retired: watch::Sender::new(false),
-        idle: tokio::sync::Notify::new(),
-        answered: AtomicBool::new(false),
-    };
-    Ok((Arc::new(connection), wire))
+    Ok((Arc::new(Connection::new(opener, config)), wire))
 }
 
 impl Connection {
-    /// Streams that may be opened now; none when retired.
+    fn new(opener: SendRequest<Bytes>, config: &PoolConfig) -> Self {
+        Self {
+            opener: Mutex::new(Some(opener)),
+            streams: Streams::new(config.initial_streams.min(config.max_streams)),
+            left: AtomicUsize::new(config.requests_per_connection),
+            retired: watch::Sender::new(false),
+            idle: tokio::sync::Notify::new(),
+            answered: AtomicBool::new(false),
+            heard: Mutex::new(Instant::now()),
+            doubted: AtomicBool::new(false),
+            doubts: tokio::sync::Notify::new(),
+        }
+    }
+
+    /// Streams that may be opened now; none when retired or in doubt.
     pub fn free_streams(&self) -> usize {
-        if *self.retired.borrow() { 0 } else { self.streams.free() }
+        let given_out = !*self.retired.borrow() && !self.doubted.load(Ordering::Relaxed);
+        if given_out { self.streams.free() } else { 0 }
     }
 
     /// Takes one of [`free_streams`](Self::free_streams). The last one it may ever open retires it.
@@ -178,15 +191,41 @@ impl Connection {
             // If the stream has ended meanwhile, the answer tells why.
             let _ = stream.send_data(body, true);
         }
+        // A peer that lowered its limit after the lease lets the request wait inside `h2`, and only
+        // the handle that queued it knows. An error here is the answer's to tell: it may have left.
+        let opened = timeout_at(take_by, poll_fn(|context| opener.poll_ready(context))).await;
+        if opened.is_err() {
+            // Dropped before its head is written, it never leaves.
+            return Exchange::NoRoom;
+        }
+        let began = Instant::now();
         match timeout_at(deadline, collect(answer)).await {
             Ok(exchange) => {
+                *self.heard.lock() = Instant::now();
                 if let Exchange::Answer { .. } = exchange {
                     self.answered.store(true, Ordering::Relaxed);
                 }
                 exchange
             }
-            Err(_) => Exchange::NoAnswer(NoAnswer::TimedOut),
+            Err(_) => {
+                self.doubt(began);
+                Exchange::NoAnswer(NoAnswer::TimedOut)
+            }
         }
+    }
+
+    /// Nothing came since a send began that timed out: perhaps nothing ever will.
+    fn doubt(&self, began: Instant) {
+        if *self.heard.lock() <= began {
+            self.doubted.store(true, Ordering::Relaxed);
+            self.doubts.notify_one();
+        }
+    }
+
+    /// The peer has answered a PING. True: its streams are free again.
+    fn trust(&self) -> bool {
+        *self.heard.lock() = Instant::now();
+        self.doubted.swap(false, Ordering::Relaxed)
     }
 
     async fn until_drained(&self, patience: Duration) {
@@ -227,7 +266,7 @@ pub(super) async fn drive(
                 }
                 true
             }
-            () = unanswered_ping(ping, &config) => {
+            () = unanswered_ping(ping, &connection, &slots, &config) => {
                 tracing::warn!(host = %config.host, "PING unanswered, connection given up");
                 counters.dead.add();
                 true
@@ -270,13 +309,23 @@ fn watch_wire(
     }
 }
 
-/// Ends only when a PING was not answered in time.
-async fn unanswered_ping(ping: Option<PingPong>, config: &PoolConfig) {
+/// Ends only when a PING was not answered in time. One leaves at its interval, or at once when a send
+/// met with silence.
+async fn unanswered_ping(
+    ping: Option<PingPong>,
+    connection: &Connection,
+    slots: &Arc<Slots>,
+    config: &PoolConfig,
+) {
     let Some(mut ping) = ping else { return std::future::pending().await };
     loop {
-        tokio::time::sleep(config.ping_interval).await;
+        let _ = timeout(config.ping_interval, connection.doubts.notified()).await;
         match timeout(config.ping_timeout, ping.ping(Ping::opaque())).await {
-            Ok(Ok(_)) => {}
+            Ok(Ok(_)) => {
+                if connection.trust() {
+                    slots.widened();
+                }
+            }
             // The connection is ending by itself, and says so where it is driven.
             Ok(Err(_)) => return std::future::pending().await,
             Err(_) => return,
@@ -334,3 +383,7 @@ fn reset(error: &h2::Error) -> NoAnswer {
 fn never_sent(error: &h2::Error) -> Replay {
     if error.is_remote() && error.is_go_away() { Replay::GoAway } else { Replay::NeverSent }
 }
+
+#[cfg(test)]
+#[path = "connection_laws.rs"]
+mod laws;

@@ -215,6 +215,40 @@ async fn a_peer_that_answers_pings_is_kept_though_it_is_idle() {
     assert_eq!((pool.snapshot().opened_total, pool.snapshot().dead_total), (1, 0));
 }
 
+/// Two connections of ten streams, one request on each: the first is never answered and times out.
+async fn half_silent(greeting: Vec<Do>) -> (Server, PlainPool) {
+    let server = Server::scripted(greeting, |at| match at.connection {
+        0 => vec![],
+        _ => vec![Do::Answer(at.stream, 200, "")],
+    });
+    let pool = server.pool(|config| {
+        config.connections = 2;
+        config.request_timeout = Duration::from_millis(200);
+    });
+    until(|| pool.free_streams() == 20).await;
+    let replies = join_all((0..2).map(|_| pool.send(request("{}")))).await;
+    let silent = replies.iter().filter(|reply| is_no_answer(reply, NoAnswer::TimedOut)).count();
+    assert_eq!(silent, 1, "{replies:?}");
+    (server, pool)
+}
+
+#[tokio::test]
+async fn a_connection_that_has_fallen_silent_gets_no_further_send() {
+    let (server, pool) = half_silent(vec![Do::MaxStreams(10), Do::Mute]).await;
+    for _ in 0..30 {
+        assert_eq!(answer(&pool, "{}").await.0, 200);
+    }
+    server.until(|seen| seen.pings == 1).await;
+}
+
+#[tokio::test]
+async fn a_connection_that_answers_a_ping_is_trusted_with_sends_again() {
+    let (server, pool) = half_silent(vec![Do::MaxStreams(10)]).await;
+    server.until(|seen| seen.pings == 1).await;
+    until(|| pool.free_streams() == 20).await;
+    assert_eq!(pool.snapshot().dead_total, 0);
+}
+
 #[tokio::test]
 async fn a_refused_connection_means_unsent() {
     let reserved = Reserved::new();

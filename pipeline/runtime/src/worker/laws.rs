@@ -145,7 +145,10 @@ fn done(_: u64, _: usize) -> Result<Outcome, Fault> {
     Ok(Outcome::Done { why: Reason::None })
 }
 
-fn rig(at_once: bool, answer: impl Fn(u64, usize) -> Result<Outcome, Fault> + Send + Sync + 'static) -> Rig {
+fn rig(
+    at_once: bool,
+    answer: impl Fn(u64, usize) -> Result<Outcome, Fault> + Send + Sync + 'static,
+) -> Rig {
     let member = Double::default();
     let still = Arc::new(Still { at_once, now: AtomicI64::new(1_000_000), ..Still::default() });
     let world = World::new(still.clone(), Codec::default(), 1.0);
