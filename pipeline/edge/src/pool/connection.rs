@@ -179,7 +179,7 @@ impl Connection {
             Ok(Err(error)) => return Exchange::Replay(never_sent(&error)),
             Err(_) => return Exchange::NoRoom,
         }
-        let (answer, mut stream) = match opener.send_request(head, body.is_empty()) {
+        let (answer, mut stream) = match opener.send_request(head, false) {
             Ok(opened) => opened,
             Err(error) if error.is_remote() || error.is_io() || error.is_library() => {
                 return Exchange::Replay(never_sent(&error));
@@ -187,17 +187,15 @@ impl Connection {
             // Neither the peer's fault nor the connection's: `h2` refuses the request's headers.
             Err(_) => return Exchange::BadRequest,
         };
-        if !body.is_empty() {
-            // If the stream has ended meanwhile, the answer tells why.
-            let _ = stream.send_data(body, true);
-        }
         // A peer that lowered its limit after the lease lets the request wait inside `h2`, and only
-        // the handle that queued it knows. An error here is the answer's to tell: it may have left.
+        // the handle that queued it knows. `h2` opens such a stream even when it is given up, to reset
+        // it at once: so the body stays here until it is open, and half a request is none.
         let opened = timeout_at(take_by, poll_fn(|context| opener.poll_ready(context))).await;
         if opened.is_err() {
-            // Dropped before its head is written, it never leaves.
             return Exchange::NoRoom;
         }
+        // If the stream or the connection has ended meanwhile, the answer tells why.
+        let _ = stream.send_data(body, true);
         let began = Instant::now();
         match timeout_at(deadline, collect(answer)).await {
             Ok(exchange) => {

@@ -14,16 +14,25 @@ fn head() -> http::Request<()> {
 /// The moment in which a lease and a lowered limit cross lasts microseconds between two threads: here
 /// there is no lease, only a peer that allows one stream.
 #[tokio::test]
-async fn what_the_peer_has_no_room_for_in_time_never_leaves() {
+async fn what_the_peer_has_no_room_for_in_time_never_leaves_whole() {
     let (ours, theirs) = tokio::io::duplex(1 << 16);
     let (arrived, mut arrivals) = mpsc::unbounded_channel();
     let peer = tokio::spawn(async move {
         let mut builder = h2::server::Builder::new();
         let mut wire = builder.max_concurrent_streams(1).handshake::<_, Bytes>(theirs).await?;
         while let Some(request) = wire.accept().await {
-            if arrived.send(request?.1).is_err() {
-                break;
-            }
+            let (request, answer) = request?;
+            let arrived = arrived.clone();
+            tokio::spawn(async move {
+                let mut body = request.into_body();
+                while let Some(chunk) = body.data().await {
+                    if chunk.is_err() {
+                        return;
+                    }
+                }
+                // Nobody asks any more at the end.
+                let _ = arrived.send(answer);
+            });
         }
         Ok::<_, h2::Error>(())
     });
@@ -52,7 +61,7 @@ async fn what_the_peer_has_no_room_for_in_time_never_leaves() {
     // Behind the third, the second can no longer come.
     let third = tokio::spawn({
         let connection = connection.clone();
-        async move { connection.exchange(head(), Bytes::new(), later, later).await }
+        async move { connection.exchange(head(), Bytes::from_static(b"{}"), later, later).await }
     });
     let mut stream = arrivals.recv().await.expect("the third request");
     stream.send_response(http::Response::new(()), true).expect("a stream");
