@@ -323,7 +323,13 @@ impl Ledger {
     pub fn put_aside(&mut self, at: TopicPartition, now: Timestamp) -> Begun {
         let entries = self.begun_of(at);
         let begun = count(entries.values());
-        self.aside.insert(at, Aside { since: now, entries });
+        match self.aside.get_mut(&at).filter(|aside| aside.is_young(now)) {
+            // Taken away again before all of it was delivered again.
+            Some(aside) => aside.entries.extend(entries),
+            None => {
+                self.aside.insert(at, Aside { since: now, entries });
+            }
+        }
         begun
     }
 

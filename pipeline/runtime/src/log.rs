@@ -97,8 +97,7 @@ pub struct Polled {
     /// Newly owned; records of them follow.
     pub assigned: Vec<TopicPartition>,
     /// About to be given away: the caller may still finish and commit what it has begun of them, for a
-    /// few seconds; the next `poll` releases them. Records of them that came with the news are not to be
-    /// begun any more.
+    /// few seconds; the next `poll` releases them. No record of them comes with the news or after it.
     pub revoking: Vec<TopicPartition>,
     /// Taken away without asking (session lost): nothing of them may be committed any more.
     pub lost: Vec<TopicPartition>,

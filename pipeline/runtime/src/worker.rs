@@ -340,7 +340,7 @@ impl<S: Stage> Worker<S> {
             self.count_forgotten(begun);
         }
         self.ledger.committed(&polled.committed);
-        // They have not begun, and are for whoever gets the partition next.
+        // Were one of them begun, it would be committed under a partition that is another's by then.
         polled.records.retain(|record| !polled.revoking.contains(&record.position.at));
         self.leave(&polled.revoking, now);
         let worked = !polled.records.is_empty() || !polled.revoking.is_empty();

@@ -173,7 +173,8 @@ impl Delivery {
         polled.assigned = ours(changes.assigned);
         polled.revoking = ours(changes.revoking);
         let lost = polled.lost.clone();
-        polled.records.retain(|record| !lost.contains(&record.position.at));
+        let goes = |at: &TopicPartition| lost.contains(at) || polled.revoking.contains(at);
+        polled.records.retain(|record| !goes(&record.position.at));
         self.forget(&lost);
         // An assignment may follow a loss within one poll, never the other way round. A pause does
         // not outlive ownership; librdkafka would keep it.

@@ -183,6 +183,14 @@ fn what_was_begun_of_a_partition_taken_away_is_not_begun_again_when_it_comes_bac
 }
 
 #[test]
+fn what_was_begun_is_known_although_the_partition_goes_again_before_it_was_delivered() {
+    let (mut ledger, _) = taken_away();
+    ledger.take(record(0, 1), NOW);
+    assert_eq!(ledger.put_aside(AT, NOW), Begun { finished: 1, under_way: 0 });
+    assert!(ledger.take(record(0, 1), NOW) && ledger.take(record(1, 2), NOW));
+}
+
+#[test]
 fn an_answer_that_came_while_the_partition_was_away_counts() {
     let (mut ledger, handed) = taken_away();
     ledger.finish(&handed[1], none());
