@@ -8,8 +8,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_avro_fast::Schema;
 use serde_avro_fast::ser::SerializerConfig;
 
@@ -51,16 +51,63 @@ pub trait Record: Serialize + DeserializeOwned + Send + Sync + 'static {
     const SCHEMA: &'static str;
 }
 
-/// Pinned registry ids: subject → id of the newest version. Empty: single-object encoding.
+/// Registry ids of the versions of one subject, from the first version on; a number is the first's. So an
+/// id never changes its version, whichever versions the process at hand knows.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(from = "OneOrAll")]
+pub struct VersionIds(Vec<u32>);
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOrAll {
+    One(u32),
+    All(Vec<u32>),
+}
+
+impl From<OneOrAll> for VersionIds {
+    fn from(ids: OneOrAll) -> Self {
+        match ids {
+            OneOrAll::One(id) => Self(vec![id]),
+            OneOrAll::All(ids) => Self(ids),
+        }
+    }
+}
+
+impl From<u32> for VersionIds {
+    fn from(id: u32) -> Self {
+        Self(vec![id])
+    }
+}
+
+impl From<Vec<u32>> for VersionIds {
+    fn from(ids: Vec<u32>) -> Self {
+        Self(ids)
+    }
+}
+
+impl VersionIds {
+    /// The id of the newest of `versions`; none where it is not pinned yet.
+    fn of_newest(&self, versions: &[Schema]) -> Option<u32> {
+        self.0.get(versions.len() - 1).copied()
+    }
+
+    /// The version that `id` belongs to, where it is among `versions`, newest first.
+    fn version<'v>(&self, versions: &'v [Schema], id: u32) -> Option<&'v Schema> {
+        let nth = self.0.iter().position(|known| *known == id)?;
+        versions.iter().rev().nth(nth)
+    }
+}
+
+/// Pinned registry ids by subject. What has none is written in single-object encoding.
 #[derive(Debug, Clone, Default)]
 pub struct Codec {
-    ids: Arc<BTreeMap<String, u32>>,
+    ids: Arc<BTreeMap<String, VersionIds>>,
 }
 
 impl Codec {
     /// A codec that writes the Confluent wire format for the subjects in `ids`.
     #[must_use]
-    pub fn with_registry_ids(ids: BTreeMap<String, u32>) -> Self {
+    pub fn with_registry_ids(ids: BTreeMap<String, VersionIds>) -> Self {
         Self { ids: Arc::new(ids) }
     }
 
@@ -73,7 +120,7 @@ impl Codec {
         let schema = &R::versions()[0];
         let mut config = SerializerConfig::new(schema);
         let mut bytes = Vec::with_capacity(512);
-        match self.ids.get(R::SUBJECT) {
+        match self.ids.get(R::SUBJECT).and_then(|ids| ids.of_newest(R::versions())) {
             Some(id) => {
                 bytes.push(0);
                 bytes.extend_from_slice(&id.to_be_bytes());
@@ -112,10 +159,10 @@ impl Codec {
             }
             [0, a, b, c, d, datum @ ..] => {
                 let id = u32::from_be_bytes([*a, *b, *c, *d]);
-                match self.ids.get(R::SUBJECT) {
-                    Some(known) if *known == id => Ok((&R::versions()[0], datum)),
-                    Some(_) | None => Err(DecodeError::UnknownId(R::SUBJECT, id)),
-                }
+                let ids = self.ids.get(R::SUBJECT);
+                ids.and_then(|ids| ids.version(R::versions(), id))
+                    .map(|schema| (schema, datum))
+                    .ok_or(DecodeError::UnknownId(R::SUBJECT, id))
             }
             _ => Err(DecodeError::NoFrame),
         }
@@ -168,4 +215,58 @@ records! {
     r::BatchCommand => "batch_command" ["v1"],
     r::BatchState => "batch_state" ["v1"],
     r::BatchChunk => "batch_chunk" ["v1"],
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIRST: &str = r#"{"type":"record","name":"Two","fields":[{"name":"a","type":"int"}]}"#;
+    const SECOND: &str = r#"{"type":"record","name":"Two","fields":[
+        {"name":"b","type":"int","default":7},{"name":"a","type":"int"}]}"#;
+
+    /// A subject of two versions, whose bytes differ.
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Two {
+        #[serde(default = "seven")]
+        b: i32,
+        a: i32,
+    }
+
+    fn seven() -> i32 {
+        7
+    }
+
+    impl Record for Two {
+        const SUBJECT: &'static str = "two";
+        const SCHEMA: &'static str = SECOND;
+
+        fn versions() -> &'static [Schema] {
+            static VERSIONS: OnceLock<Vec<Schema>> = OnceLock::new();
+            VERSIONS.get_or_init(|| [SECOND, FIRST].map(|text| text.parse().expect("valid")).into())
+        }
+    }
+
+    fn pinned(ids: impl Into<VersionIds>) -> Codec {
+        Codec::with_registry_ids(BTreeMap::from([("two".to_owned(), ids.into())]))
+    }
+
+    #[test]
+    fn a_registry_id_belongs_to_one_version_whichever_is_the_newest() {
+        // a = 4 by the first version; b = 1, a = 4 by the second.
+        let (old, new) = ([0, 0, 0, 0, 30, 8], [0, 0, 0, 0, 31, 2, 8]);
+        let both = pinned(vec![30, 31, 32]);
+        assert_eq!(both.decode::<Two>(&old), Ok(Two { a: 4, b: 7 }));
+        assert_eq!(both.decode::<Two>(&new), Ok(Two { a: 4, b: 1 }));
+        assert_eq!(both.encode(&Two { a: 4, b: 1 }), new);
+        let newer = [0, 0, 0, 0, 32, 2, 8];
+        assert_eq!(both.decode::<Two>(&newer), Err(DecodeError::UnknownId("two", 32)));
+    }
+
+    #[test]
+    fn a_version_whose_id_is_not_pinned_yet_is_written_in_single_object_encoding() {
+        let first = pinned(30);
+        assert_eq!(first.decode::<Two>(&[0, 0, 0, 0, 30, 8]), Ok(Two { a: 4, b: 7 }));
+        assert_eq!(first.encode(&Two { a: 4, b: 1 })[..2], [0xC3, 0x01]);
+    }
 }

@@ -47,7 +47,8 @@ macro_rules! of_each {
 
 /// A codec that writes the Confluent wire format, subjects numbered from 300 in their order.
 fn registry() -> Codec {
-    let ids = (300..).zip(SUBJECTS).map(|(id, (subject, _))| ((*subject).to_owned(), id));
+    let ids =
+        (300_u32..).zip(SUBJECTS).map(|(id, (subject, _))| ((*subject).to_owned(), id.into()));
     Codec::with_registry_ids(ids.collect())
 }
 
@@ -374,7 +375,7 @@ proptest! {
 
 #[test]
 fn pinned_ids_that_are_not_a_subjects_own_leave_it_single_object_encoded() {
-    let codec = Codec::with_registry_ids(BTreeMap::from([("story".to_owned(), 5)]));
+    let codec = Codec::with_registry_ids(BTreeMap::from([("story".to_owned(), 5.into())]));
     assert_eq!(codec.encode(&Unsubscribe::full())[..2], [0xC3, 0x01]);
     assert_eq!(codec.encode(&Story::full())[..5], [0, 0, 0, 0, 5]);
 }

@@ -106,10 +106,12 @@ mod tests {
             std::fs::write(&file, text).unwrap();
             load(Some(&file), std::iter::empty())
         };
-        let filled = "log.security.\"security.protocol\" = \"ssl\"\nregistry_ids.\"a-value\" = 7";
+        let filled =
+            "log.security.\"security.protocol\" = \"ssl\"\nregistry_ids = {a = 7, b = [7, 9]}";
         let settings = loaded(filled).unwrap();
         assert_eq!(settings.log.security["security.protocol"], "ssl");
-        assert_eq!(settings.registry_ids["a-value"], 7);
+        assert_eq!(settings.registry_ids["a"], 7.into());
+        assert_eq!(settings.registry_ids["b"], vec![7, 9].into());
         let refused = loaded("log.\"security.protocol\" = \"ssl\"").unwrap_err().to_string();
         assert!(refused.contains("log.security.protocol: no such key"), "{refused}");
     }

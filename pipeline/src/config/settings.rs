@@ -14,6 +14,7 @@ use producers::citizens::{CitizenRates, EmailClaim};
 use producers::ingest::IngestConfig;
 use runtime::dead_limit::DeadLimits;
 use runtime::worker::Limits;
+use schemas::codec::VersionIds;
 use serde::Deserialize;
 
 #[derive(Debug, Clone, Deserialize)]
@@ -37,7 +38,7 @@ pub struct Settings {
     pub apns: Switched<ApnsConfig>,
     pub fcm: Switched<FcmConfig>,
     pub email: Switched<EmailConfig>,
-    pub registry_ids: BTreeMap<String, u32>,
+    pub registry_ids: BTreeMap<String, VersionIds>,
 }
 
 /// An edge that may be switched off: its messages then wait in its topic.
