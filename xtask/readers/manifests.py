@@ -14,7 +14,7 @@ import sys
 import yaml
 
 WORKLOADS = ("Deployment", "StatefulSet", "Job")
-SEATED = {"consent", "vault", "apns", "fcm", "email", "delay"}
+SEATED = {"consent", "vault", "apns", "fcm", "email", "delay", "batch"}
 ORDINAL = "STAFFETTA_WORKER__ORDINAL"
 
 
