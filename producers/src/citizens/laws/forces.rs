@@ -75,7 +75,9 @@ async fn more_changes_than_may_be_in_hand_are_refused_at_once_and_change_nothing
     once.await;
     let stranger = rig.sign(&Rig::claims("BBBBBB00A00A000B"));
     let path = "/api/v1/profile";
-    let (status, answer) = rig.ask_as(&stranger, "PUT", path, Some(body.clone())).await;
+    let refused = rig.ask_as(&stranger, "PUT", path, Some(body.clone()));
+    let refused = tokio::time::timeout(std::time::Duration::from_secs(20), refused).await;
+    let (status, answer) = refused.expect("it waits for nobody");
     assert_eq!((status.as_u16(), &answer["title"]), (503, &json!("Not written")));
     drop(shut);
     assert_eq!(first.await.0.as_u16(), 200);
