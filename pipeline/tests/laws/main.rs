@@ -8,6 +8,7 @@ mod installation;
 mod kafka;
 mod mailbox;
 mod planted;
+mod poison;
 mod postfix;
 mod search;
 mod send;

@@ -6,7 +6,7 @@ use schemas::codec::{Codec, DecodeError};
 use schemas::headers::Headers;
 use schemas::ids::MessageId;
 use schemas::records::{MailboxValidation, MessageAccepted, MessagePermitted, Status, Story};
-use schemas::topics::Topic;
+use schemas::topics::{Channel, Topic};
 use sealing::SealError;
 
 /// Where a message stands: its newest event.
@@ -72,6 +72,7 @@ pub fn again(
         headers.next_sequence = Some(standing.sequence + 1);
     }
     let (found, value) = renumbered(topic, value, standing, codec)?;
+    let topic = if finds_back(topic, &headers) { topic } else { next_reader(topic, &value, codec) };
     if message.is_some_and(|expected| expected != found) {
         return Err(Refusal::OtherMessage);
     }
@@ -96,6 +97,9 @@ fn renumbered(
         Topic::Permitted(_) => {
             let record: MessagePermitted = codec.decode(&value).map_err(Refusal::Undecodable)?;
             Ok((record.accepted.message_id, value))
+        }
+        Topic::Delay(..) if codec.decode::<MailboxValidation>(&value).is_ok() => {
+            renumbered(Topic::Validation, value, standing, codec)
         }
         Topic::Attempt(..) | Topic::Delay(..) => {
             let mut story: Story = codec.decode(&value).map_err(Refusal::Undecodable)?;
@@ -127,5 +131,23 @@ fn renumbered(
         | Topic::BatchCommand
         | Topic::BatchState
         | Topic::BatchChunk => Err(Refusal::NotOurs(topic.name().to_owned())),
+    }
+}
+
+/// False for a record that waits and does not say, or not so that anybody understands, where it returns.
+fn finds_back(topic: Topic, headers: &Headers) -> bool {
+    let back = || headers.return_to.as_deref().and_then(Topic::named);
+    !matches!(topic, Topic::Delay(..)) || back().is_some()
+}
+
+/// Where a record that waited goes at once. Whichever edge reads a story asks what comes next and hands
+/// it on, so that the first address is as good as any.
+fn next_reader(waited_in: Topic, value: &[u8], codec: &Codec) -> Topic {
+    match codec.decode::<Story>(value) {
+        Ok(story) => {
+            let channel = story.targets.first().map_or(Channel::Email, |it| it.channel);
+            Topic::Attempt(channel, runtime::delay::lane_of(waited_in))
+        }
+        Err(_) => Topic::Validation,
     }
 }

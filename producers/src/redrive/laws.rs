@@ -1,5 +1,7 @@
 //! Laws of redrive, on a log in memory.
 
+mod waiting;
+
 use std::sync::Arc;
 use std::time::Duration;
 
