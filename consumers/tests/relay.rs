@@ -4,6 +4,8 @@
 
 #[path = "relay/doubles.rs"]
 mod doubles;
+#[path = "relay/hazards.rs"]
+mod hazards;
 #[path = "relay/held.rs"]
 mod held;
 #[path = "relay/people.rs"]
@@ -92,6 +94,8 @@ fn one_seed_twice_gives_one_hash_of_message_status() {
     assert_ne!(hash_of_a_run(7), hash_of_a_run(8), "the seed decides");
 }
 
+/// Hazards H13 and H14, seen in US Notify (GSA, notifications-admin issue 2183) and at the VA (va.gov-team,
+/// issues 96416 and 111045): messages that stay pending for days, or fail and nobody is told.
 #[test]
 fn every_message_ends_exactly_once_without_a_gap() {
     let mut endings = BTreeSet::new();
@@ -143,6 +147,7 @@ fn commits_that_fail_or_are_unknown_double_nothing() {
     }
 }
 
+/// Hazard H12, seen in all peers: consent is checked once, early, so that a retry still sends.
 #[test]
 fn an_opt_out_stops_a_waiting_retry() {
     let mut rig = Rig::new(11);

@@ -96,6 +96,8 @@ mod tests {
 
     use super::*;
 
+    /// Hazard H7, seen in GC Notify (its pull requests 1262 and 3030), VA Notify (issue 1069) and listmonk (issue
+    /// 2094): bulk holds up what is urgent. Lanes share no group, so no partition, no hand and no commit.
     #[test]
     fn no_two_seats_share_a_group() {
         let groups: HashSet<_> = seats().into_iter().map(|seat| seat.group).collect();

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::{bench, chaos, demo, deny, helm, incident, mutants, servers, simulate, test, tidy};
+use crate::{bench, chaos, demo, deny, fuzz, helm, incident, mutants, servers, simulate, test, tidy};
 
 /// What a developer of Staffetta can do.
 #[derive(Debug, Parser)]
@@ -46,6 +46,8 @@ pub enum Command {
     Mutants(mutants::Arguments),
     /// Hurt what runs and prove that nothing is lost: a failure campaign on real parts
     Chaos(chaos::Arguments),
+    /// Hostile input, guided by coverage, for as long as you like; the suite replays what is kept
+    Fuzz(fuzz::Arguments),
 }
 
 impl Command {
@@ -64,6 +66,7 @@ impl Command {
             Self::Simulate(arguments) => arguments.run(),
             Self::Mutants(arguments) => arguments.run(),
             Self::Chaos(arguments) => arguments.run(),
+            Self::Fuzz(arguments) => arguments.run(),
         }
     }
 }

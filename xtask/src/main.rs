@@ -9,6 +9,7 @@ mod cli;
 mod console;
 mod demo;
 mod deny;
+mod fuzz;
 mod helm;
 mod incident;
 mod interrupt;
@@ -27,6 +28,10 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
+    if let Err(error) = fuzz::compile_if_asked() {
+        console::note(format_args!("xtask: {error:#}"));
+        return ExitCode::FAILURE;
+    }
     let command = cli::Cli::parse().command;
     match interrupt::listen().and_then(|()| command.run()) {
         Ok(code) => code,

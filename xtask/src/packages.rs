@@ -22,6 +22,8 @@ pub enum Need {
     OpenSslTool,
     Python,
     Prometheus,
+    /// For C++: libFuzzer's.
+    Compiler,
 }
 
 /// What the workspace needs to be built: librdkafka is compiled with compression and TLS.
@@ -41,6 +43,7 @@ impl Need {
             Self::OpenSslTool => "openssl",
             Self::Python => "python3-venv",
             Self::Prometheus => "prometheus",
+            Self::Compiler => "g++",
         }
     }
 
@@ -56,6 +59,7 @@ impl Need {
             Self::OpenSslTool => process::find("openssl").is_some(),
             Self::Python => python().is_some(),
             Self::Prometheus => process::find("promtool").is_some(),
+            Self::Compiler => process::find("c++").is_some(),
         }
     }
 }

@@ -190,4 +190,15 @@ mod tests {
         assert!(!is_expired(403, br#"{"reason":"InvalidProviderToken"}"#));
         assert!(!is_expired(403, b""));
     }
+
+    #[test]
+    fn a_providers_word_is_told_only_where_it_is_a_plain_word() {
+        let said =
+            |reason: &str| word(serde_json::json!({ "reason": reason }).to_string().as_bytes());
+        assert_eq!(said("SomethingNew"), "SomethingNew");
+        for other in ["Some\nline", "\u{1b}[2J", "740f4707bebcf74f", "a b", &"x".repeat(41)] {
+            assert_eq!(said(other), "", "{other:?}");
+        }
+        assert_eq!(word(b"<html>"), "");
+    }
 }

@@ -116,7 +116,9 @@ impl Provider for Apns {
             tracing::warn!(status, reason = word(body), "apns gave an answer that nobody knows");
         }
         if answer.outcome == AttemptOutcome::Accepted {
-            let id = headers.get("apns-id").and_then(|id| id.to_str().ok());
+            // It goes into an event, and from there to senders: only what is as short as a UUID.
+            let id =
+                headers.get("apns-id").and_then(|id| id.to_str().ok()).filter(|it| it.len() <= 36);
             answer.provider_id = Some(id.map_or_else(|| self.send_id(letter), str::to_owned));
         }
         answer.wait_at_least(asked_wait(headers, now));

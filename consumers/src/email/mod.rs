@@ -16,6 +16,8 @@ mod classify;
 mod config;
 mod dialogue;
 mod dkim;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod letter;
 mod port;
 mod relay;

@@ -13,6 +13,8 @@ use serde::Deserialize;
 
 /// Firebase, "Scale FCM": no retry of UNAVAILABLE in less than 10 s.
 const UNAVAILABLE_WAIT: Duration = Duration::from_secs(10);
+/// Of a message; real ones have about 70 characters.
+const LONGEST_NAME: usize = 256;
 const FCM_ERROR: &str = "google.firebase.fcm.v1.FcmError";
 const BAD_REQUEST: &str = "google.rpc.BadRequest";
 
@@ -21,6 +23,15 @@ const BAD_REQUEST: &str = "google.rpc.BadRequest";
 struct Sent {
     /// `projects/<project>/messages/<id>`.
     name: String,
+}
+
+impl Sent {
+    /// The name, where it looks like one: it goes into an event and from there to senders.
+    fn usable_name(self) -> Option<String> {
+        let is_name = self.name.len() <= LONGEST_NAME
+            && self.name.bytes().all(|byte| byte.is_ascii_graphic());
+        is_name.then_some(self.name)
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -73,7 +84,7 @@ impl Error {
 pub fn classify(status: u16, body: &[u8], retry_after: Option<Duration>) -> Answer {
     if status == 200 {
         let mut answer = Answer::new(AttemptOutcome::Accepted, Reason::Delivered);
-        answer.provider_id = serde_json::from_slice(body).ok().map(|sent: Sent| sent.name);
+        answer.provider_id = serde_json::from_slice(body).ok().and_then(Sent::usable_name);
         return answer;
     }
     let error = Error::read(body);
@@ -244,5 +255,26 @@ mod tests {
         let third = body("UNAUTHENTICATED", &fcm("THIRD_PARTY_AUTH_ERROR"));
         assert!(!is_expired(401, third.as_bytes()));
         assert!(!is_expired(403, b""));
+    }
+
+    #[test]
+    fn a_name_that_goes_into_an_event_is_short_and_plain() {
+        let named = |name: &str| {
+            let body = serde_json::json!({ "name": name }).to_string();
+            classify(200, body.as_bytes(), None).provider_id
+        };
+        assert_eq!(named("projects/p/messages/1"), Some("projects/p/messages/1".to_owned()));
+        for other in ["two\nlines", "a b", "\u{1b}[2J", &"x".repeat(257)] {
+            assert_eq!(named(other), None, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_providers_word_is_told_only_where_it_is_a_plain_word() {
+        let said = |code: &str| word(body("UNKNOWN", &fcm(code)).as_bytes());
+        assert_eq!(said("SOMETHING_NEW"), "SOMETHING_NEW");
+        for other in ["TWO\\nLINES", "dHVtbXk:APA91b", "A B", &"X".repeat(41)] {
+            assert_eq!(said(other), "", "{other:?}");
+        }
     }
 }

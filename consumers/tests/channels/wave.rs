@@ -10,6 +10,7 @@ use crate::bench::Bench;
 const OF_THE_OTHER: &str = "fa110400";
 const PHONES: u8 = 40;
 
+/// Hazard H11, seen in Novu (its issue 12532) and gorush: a wave of false "unregistered" wipes the registry.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_registry_survives_a_wave_of_false_deaths_and_an_operator_sees_it() {
     let mut bench = Bench::new().await;

@@ -48,6 +48,7 @@ const NOTIFIED: (Status, Option<OutcomeKind>, Reason) =
 const SILENCE: (Status, Option<OutcomeKind>, Reason) =
     (Status::Attempt, Some(OutcomeKind::Indeterminate), Reason::NoAnswer);
 
+/// Hazard H8, seen in Segment Centrifuge and Convoy: one slow destination holds all others up.
 #[test]
 fn a_silent_device_holds_up_neither_its_neighbours_nor_the_next_messages_to_it() {
     let (mut rig, id) = silent(21, PHONE, Channel::Apns, FOREVER);

@@ -164,6 +164,7 @@ fn opted_out_beats_expired() {
     check_consent(a_story().untried(Apns), &no, 4_000, withdrawn());
 }
 
+/// Hazard H24, seen in Netflix: a notification comes hours after its moment.
 #[test]
 fn expired_beats_a_channel_not_tried_yet() {
     check(a_story().untried(Apns).untried(Email), UP, 3_600, expired());

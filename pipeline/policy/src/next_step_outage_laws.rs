@@ -30,6 +30,7 @@ fn through_an_outage(story: Story, back: i64, jitter: f64) -> (i64, Channel) {
     }
 }
 
+/// Hazard H9, seen in most peers: retries burn out while the provider is down.
 #[test]
 fn an_outage_of_hours_burns_no_try_delays_no_mail_and_is_outlived() {
     let six_hours = 6 * 3_600;

@@ -69,6 +69,7 @@ mod tests {
         }
     }
 
+    /// Hazard H2, seen in VA Notify (its issue 1097) and GOV.UK Notify: a late `sent` after `delivered`.
     #[test]
     fn a_late_event_does_not_lower_the_status() {
         check((0, 1, Status::Stored), (0, 0, Status::Accepted), false);

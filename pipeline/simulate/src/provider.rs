@@ -37,6 +37,8 @@ pub enum Mood {
     Kind,
     /// Fails, always, and asks for a minute.
     Busy,
+    /// There is nobody to connect to: nothing leaves.
+    Away,
 }
 
 impl Mood {
@@ -48,8 +50,8 @@ impl Mood {
         match (self, kind) {
             (_, Other) => 0,
             (Self::Kind, Accepted) => 1,
-            (Self::Busy, Unavailable) => 1,
-            (Self::Kind | Self::Busy, _) => 0,
+            (Self::Busy | Self::Away, Unavailable) => 1,
+            (Self::Kind | Self::Busy | Self::Away, _) => 0,
             (Self::Good, Accepted) => 80,
             (Self::Good, Misconfigured) => 1,
             (Self::Good, _) => 4,
@@ -113,7 +115,9 @@ impl Provider {
             found
         });
         let all = tables::rows(self.channel);
-        let fitting: Vec<&Row> = all.iter().filter(|row| Some(row.kind) == kind).collect();
+        let possible = |row: &&Row| mood != Mood::Away || !row.left;
+        let fitting = all.iter().filter(|row| Some(row.kind) == kind).filter(possible);
+        let fitting: Vec<&Row> = fitting.collect();
         let nth = self.universe.draw(fitting.len().max(1) as u64);
         usize::try_from(nth).ok().and_then(|nth| fitting.get(nth)).map_or(all[0], |row| **row)
     }

@@ -5,6 +5,8 @@
 //! were refused.
 
 mod citizens;
+#[cfg(feature = "fuzzing")]
+pub use send::fuzzing;
 mod keys;
 mod redrive;
 mod send;

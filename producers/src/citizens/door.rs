@@ -5,11 +5,14 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use hyper::StatusCode;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
 
 use super::answers::{Stranger, Trouble};
 use super::api::CitizenApi;
 use super::metrics::Asked;
 use super::rates::Origin;
+use super::rules::Refusal;
 use crate::http::Peer;
 use crate::ingest::client_address;
 
@@ -28,7 +31,7 @@ pub(super) async fn door(
     let response = match barred {
         Err(wait) => Trouble::TooMany(wait).into_response(),
         Ok(()) => {
-            let response = next.run(request).await;
+            let response = readable(next.run(request).await);
             if let (Some(origin), Some(Stranger)) = (origin, response.extensions().get()) {
                 // Its own answer stands; the next one asks again.
                 let _ = api.rates.strangers.take(origin, started);
@@ -38,6 +41,18 @@ pub(super) async fn door(
     };
     let seconds = api.world.now().since(started).as_secs_f64();
     api.metrics.answered(asked, response.status().as_u16(), seconds);
+    response
+}
+
+/// What the framework says of a path or query that it cannot read is a text of its own: here it is a problem,
+/// as every refusal is.
+fn readable(response: Response) -> Response {
+    let kind = response.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let is_text = kind.is_some_and(|kind| kind.starts_with(b"text/plain"));
+    if response.status() == StatusCode::BAD_REQUEST && is_text {
+        return Trouble::from(Refusal::Bad("The path or the query cannot be read."))
+            .into_response();
+    }
     response
 }
 

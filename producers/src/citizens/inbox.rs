@@ -65,7 +65,7 @@ impl From<&MessageStored> for Item {
     }
 }
 
-#[utoipa::path(get, path = "/inbox", tag = "inbox", params(("before" = Option<String>, Query), ("page_size" = Option<usize>, Query)), responses((status = 200, description = "A page, newest first", body = Inbox), (status = 401, description = "not logged in", body = Refused, content_type = "application/problem+json"), (status = 429, description = "too many: `Retry-After` says until when", body = Refused, content_type = "application/problem+json"), (status = 503, description = "not ready: try again", body = Refused, content_type = "application/problem+json"), (status = 404, description = "not on board", body = Refused, content_type = "application/problem+json")), security(("login" = [])))]
+#[utoipa::path(get, path = "/inbox", tag = "inbox", params(("before" = Option<String>, Query), ("page_size" = Option<usize>, Query)), responses((status = 200, description = "A page, newest first", body = Inbox), (status = 400, description = "path or query cannot be read", body = Refused, content_type = "application/problem+json"), (status = 401, description = "not logged in", body = Refused, content_type = "application/problem+json"), (status = 429, description = "too many: `Retry-After` says until when", body = Refused, content_type = "application/problem+json"), (status = 503, description = "not ready: try again", body = Refused, content_type = "application/problem+json"), (status = 404, description = "not on board", body = Refused, content_type = "application/problem+json")), security(("login" = [])))]
 pub(super) async fn list(
     State(api): State<Arc<CitizenApi>>,
     Query(which): Query<Which>,
@@ -84,7 +84,7 @@ pub(super) async fn list(
     Ok(Json(Inbox { items, next: last.filter(|_| more) }).into_response())
 }
 
-#[utoipa::path(get, path = "/inbox/{id}", tag = "inbox", params(("id" = String, Path)), responses((status = 200, description = "The message", body = Opened), (status = 401, description = "not logged in", body = Refused, content_type = "application/problem+json"), (status = 429, description = "too many: `Retry-After` says until when", body = Refused, content_type = "application/problem+json"), (status = 503, description = "not ready: try again", body = Refused, content_type = "application/problem+json"), (status = 404, description = "not in this inbox", body = Refused, content_type = "application/problem+json")), security(("login" = [])))]
+#[utoipa::path(get, path = "/inbox/{id}", tag = "inbox", params(("id" = String, Path)), responses((status = 200, description = "The message", body = Opened), (status = 400, description = "path or query cannot be read", body = Refused, content_type = "application/problem+json"), (status = 401, description = "not logged in", body = Refused, content_type = "application/problem+json"), (status = 429, description = "too many: `Retry-After` says until when", body = Refused, content_type = "application/problem+json"), (status = 503, description = "not ready: try again", body = Refused, content_type = "application/problem+json"), (status = 404, description = "not in this inbox", body = Refused, content_type = "application/problem+json")), security(("login" = [])))]
 pub(super) async fn open(
     State(api): State<Arc<CitizenApi>>,
     Path(message): Path<String>,

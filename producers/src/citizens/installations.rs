@@ -110,7 +110,7 @@ fn surplus<'a>(dossier: &'a Dossier, new: &Device, most: usize) -> Vec<&'a str> 
 }
 
 /// Answers alike whether the device was known or not.
-#[utoipa::path(delete, path = "/installations/{installation_id}", tag = "devices", params(("installation_id" = String, Path)), responses((status = 200, description = "In force", body = Done), (status = 401, description = "not logged in", body = Refused, content_type = "application/problem+json"), (status = 429, description = "too many: `Retry-After` says until when", body = Refused, content_type = "application/problem+json"), (status = 503, description = "not ready or not in force yet: try again", body = Refused, content_type = "application/problem+json")), security(("login" = [])))]
+#[utoipa::path(delete, path = "/installations/{installation_id}", tag = "devices", params(("installation_id" = String, Path)), responses((status = 200, description = "In force", body = Done), (status = 400, description = "path or query cannot be read", body = Refused, content_type = "application/problem+json"), (status = 401, description = "not logged in", body = Refused, content_type = "application/problem+json"), (status = 429, description = "too many: `Retry-After` says until when", body = Refused, content_type = "application/problem+json"), (status = 503, description = "not ready or not in force yet: try again", body = Refused, content_type = "application/problem+json")), security(("login" = [])))]
 pub(super) async fn remove(
     State(api): State<Arc<CitizenApi>>,
     Path(installation): Path<String>,

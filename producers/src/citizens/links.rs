@@ -8,13 +8,13 @@ use hyper::StatusCode;
 use schemas::records::Unsubscribe;
 use sealing::MailboxClaim;
 
-use super::answers::{Stranger, Trouble, page};
+use super::answers::{Refused, Stranger, Trouble, page};
 use super::api::{Answer, CitizenApi};
 use super::mailbox::validate;
 use super::ports::Dossier;
 use super::records::put;
 
-#[utoipa::path(get, path = "/unsubscribe/{token}", tag = "links", params(("token" = String, Path)), responses((status = 200, description = "A page; nothing is changed"), (status = 404, description = "not valid, or not any more")))]
+#[utoipa::path(get, path = "/unsubscribe/{token}", tag = "links", params(("token" = String, Path)), responses((status = 200, description = "A page; nothing is changed", body = String, content_type = "text/html"), (status = 404, description = "not valid, or not any more: a page", body = String, content_type = "text/html"), (status = 400, description = "the path cannot be read", body = Refused, content_type = "application/problem+json"), (status = 429, description = "too many: `Retry-After` says until when", body = Refused, content_type = "application/problem+json"), (status = 503, description = "not ready or not in force yet: try again", body = Refused, content_type = "application/problem+json")))]
 pub(super) async fn unsubscribe_page(
     State(api): State<Arc<CitizenApi>>,
     Path(token): Path<String>,
@@ -31,7 +31,7 @@ pub(super) async fn unsubscribe_page(
 }
 
 /// Stops email from one service, in every mode, also to persons not on board.
-#[utoipa::path(post, path = "/unsubscribe/{token}", tag = "links", params(("token" = String, Path)), responses((status = 200, description = "In force"), (status = 404, description = "not valid, or not any more")))]
+#[utoipa::path(post, path = "/unsubscribe/{token}", tag = "links", params(("token" = String, Path)), responses((status = 200, description = "In force: a page", body = String, content_type = "text/html"), (status = 404, description = "not valid, or not any more: a page", body = String, content_type = "text/html"), (status = 400, description = "the path cannot be read", body = Refused, content_type = "application/problem+json"), (status = 429, description = "too many: `Retry-After` says until when", body = Refused, content_type = "application/problem+json"), (status = 503, description = "not ready or not in force yet: try again", body = Refused, content_type = "application/problem+json")))]
 pub(super) async fn unsubscribe(
     State(api): State<Arc<CitizenApi>>,
     Path(token): Path<String>,
@@ -56,7 +56,7 @@ pub(super) async fn unsubscribe(
     .await
 }
 
-#[utoipa::path(get, path = "/mailbox/{token}", tag = "links", params(("token" = String, Path)), responses((status = 200, description = "A page; nothing is changed"), (status = 404, description = "not valid, or not any more")))]
+#[utoipa::path(get, path = "/mailbox/{token}", tag = "links", params(("token" = String, Path)), responses((status = 200, description = "A page; nothing is changed", body = String, content_type = "text/html"), (status = 404, description = "not valid, or not any more: a page", body = String, content_type = "text/html"), (status = 400, description = "the path cannot be read", body = Refused, content_type = "application/problem+json"), (status = 429, description = "too many: `Retry-After` says until when", body = Refused, content_type = "application/problem+json"), (status = 503, description = "not ready or not in force yet: try again", body = Refused, content_type = "application/problem+json")))]
 pub(super) async fn mailbox_page(
     State(api): State<Arc<CitizenApi>>,
     Path(token): Path<String>,
@@ -73,7 +73,7 @@ pub(super) async fn mailbox_page(
 }
 
 /// Validates the address that the token was mailed to, if it is still the profile's.
-#[utoipa::path(post, path = "/mailbox/{token}", tag = "links", params(("token" = String, Path)), responses((status = 200, description = "In force"), (status = 404, description = "not valid, or not any more")))]
+#[utoipa::path(post, path = "/mailbox/{token}", tag = "links", params(("token" = String, Path)), responses((status = 200, description = "In force: a page", body = String, content_type = "text/html"), (status = 404, description = "not valid, or not any more: a page", body = String, content_type = "text/html"), (status = 400, description = "the path cannot be read", body = Refused, content_type = "application/problem+json"), (status = 429, description = "too many: `Retry-After` says until when", body = Refused, content_type = "application/problem+json"), (status = 503, description = "not ready or not in force yet: try again", body = Refused, content_type = "application/problem+json")))]
 pub(super) async fn mailbox(
     State(api): State<Arc<CitizenApi>>,
     Path(token): Path<String>,

@@ -203,7 +203,7 @@ async fn read_keys(source: &KeySource, client: &reqwest::Client) -> Result<Vec<K
         KeySource::Url { url, .. } => {
             let answer = client.get(url).send().await.map_err(|e| unreadable(&e.without_url()))?;
             let answer = answer.error_for_status().map_err(|e| unreadable(&e.without_url()))?;
-            answer.bytes().await.map_err(|e| unreadable(&e.without_url()))?.to_vec()
+            bounded(answer).await?
         }
     };
     if bytes.len() > MAX_SET {
@@ -215,6 +215,19 @@ async fn read_keys(source: &KeySource, client: &reqwest::Client) -> Result<Vec<K
     let keys: Vec<_> =
         listed.filter_map(|it| serde_json::from_value(it.clone()).ok()).filter_map(key).collect();
     if keys.is_empty() { Err(LoginError::NoKey) } else { Ok(keys) }
+}
+
+/// At most a little more than a key set may have: whoever answers decides on how much there is to read.
+async fn bounded(mut answer: reqwest::Response) -> Result<Vec<u8>, LoginError> {
+    let mut body = Vec::new();
+    let broken = |error: reqwest::Error| LoginError::Unreadable(error.without_url().to_string());
+    while let Some(chunk) = answer.chunk().await.map_err(broken)? {
+        body.extend_from_slice(&chunk);
+        if body.len() > MAX_SET {
+            break;
+        }
+    }
+    Ok(body)
 }
 
 fn key(jwk: Jwk) -> Option<Key> {

@@ -11,6 +11,8 @@ mod api;
 mod config;
 mod desk;
 mod door;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod inbox;
 mod installations;
 #[cfg(test)]

@@ -15,6 +15,7 @@ use runtime::crash::{self, Point};
 use schemas::headers::Claim;
 use schemas::ids::{MessageId, Timestamp};
 
+use super::answers::GatewayError;
 use super::gate::Pass;
 use super::openapi::{CreatedMessage, NewMessageRequest, ProblemJson};
 use super::ports::{Appended, NotReady};
@@ -31,15 +32,15 @@ use crate::http::{Read, read_body};
         description = "A repeat with the same key and body gets the same message")),
     responses(
         (status = 201, description = "Accepted, durably", body = CreatedMessage),
-        (status = 400, description = "Not understood", body = ProblemJson),
-        (status = 401, description = "No valid key"),
-        (status = 403, description = "Not allowed", body = ProblemJson),
-        (status = 404, description = "No such remote content configuration", body = ProblemJson),
+        (status = 400, description = "Not understood", body = ProblemJson, content_type = "application/problem+json"),
+        (status = 401, description = "No valid key", body = GatewayError),
+        (status = 403, description = "Not allowed", body = ProblemJson, content_type = "application/problem+json"),
+        (status = 404, description = "No such remote content configuration", body = ProblemJson, content_type = "application/problem+json"),
         (status = 409, description = "The Idempotency-Key belongs to another request",
-            body = ProblemJson),
-        (status = 429, description = "Too many requests, or not taken; nothing was accepted"),
+            body = ProblemJson, content_type = "application/problem+json"),
+        (status = 429, description = "Too many requests, or not taken; nothing was accepted", body = GatewayError),
         (status = 500, description = "Ours; whether it was accepted is not known",
-            body = ProblemJson),
+            body = ProblemJson, content_type = "application/problem+json"),
     ),
     security(("SubscriptionKey" = []))
 )]
@@ -63,15 +64,15 @@ pub async fn submit(
     ),
     responses(
         (status = 201, description = "Accepted, durably", body = CreatedMessage),
-        (status = 400, description = "Not understood", body = ProblemJson),
-        (status = 401, description = "No valid key"),
-        (status = 403, description = "Not allowed", body = ProblemJson),
-        (status = 404, description = "No such remote content configuration", body = ProblemJson),
+        (status = 400, description = "Not understood", body = ProblemJson, content_type = "application/problem+json"),
+        (status = 401, description = "No valid key", body = GatewayError),
+        (status = 403, description = "Not allowed", body = ProblemJson, content_type = "application/problem+json"),
+        (status = 404, description = "No such remote content configuration", body = ProblemJson, content_type = "application/problem+json"),
         (status = 409, description = "The Idempotency-Key belongs to another request",
-            body = ProblemJson),
-        (status = 429, description = "Too many requests, or not taken; nothing was accepted"),
+            body = ProblemJson, content_type = "application/problem+json"),
+        (status = 429, description = "Too many requests, or not taken; nothing was accepted", body = GatewayError),
         (status = 500, description = "Ours; whether it was accepted is not known",
-            body = ProblemJson),
+            body = ProblemJson, content_type = "application/problem+json"),
     ),
     security(("SubscriptionKey" = []))
 )]

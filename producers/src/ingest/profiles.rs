@@ -12,7 +12,7 @@ use policy::admit::service::Category;
 use policy::admit::{Caller, Problem};
 use policy::consent::{Citizen, sender_allowed};
 
-use super::answers;
+use super::answers::{self, GatewayError};
 use super::gate::Pass;
 use super::messages::{as_body, path_text};
 use super::openapi::{LimitedProfile, ProblemJson, ProfileRequest};
@@ -28,12 +28,12 @@ const LANGUAGES: [&str; 5] = ["it_IT", "en_GB", "es_ES", "de_DE", "fr_FR"];
     request_body = ProfileRequest,
     responses(
         (status = 200, description = "The citizen is on board", body = LimitedProfile),
-        (status = 400, description = "Not understood", body = ProblemJson),
-        (status = 401, description = "No valid key"),
-        (status = 403, description = "Not allowed", body = ProblemJson),
-        (status = 404, description = "Not on board", body = ProblemJson),
-        (status = 429, description = "Too many requests, or the view is not ready"),
-        (status = 500, description = "Ours", body = ProblemJson),
+        (status = 400, description = "Not understood", body = ProblemJson, content_type = "application/problem+json"),
+        (status = 401, description = "No valid key", body = GatewayError),
+        (status = 403, description = "Not allowed", body = ProblemJson, content_type = "application/problem+json"),
+        (status = 404, description = "Not on board", body = ProblemJson, content_type = "application/problem+json"),
+        (status = 429, description = "Too many requests, or the view is not ready", body = GatewayError),
+        (status = 500, description = "Ours", body = ProblemJson, content_type = "application/problem+json"),
     ),
     security(("SubscriptionKey" = []))
 )]
@@ -52,12 +52,12 @@ pub async fn by_body(
     params(("fiscal_code" = String, Path, description = "The citizen")),
     responses(
         (status = 200, description = "The citizen is on board", body = LimitedProfile),
-        (status = 400, description = "Not understood", body = ProblemJson),
-        (status = 401, description = "No valid key"),
-        (status = 403, description = "Not allowed", body = ProblemJson),
-        (status = 404, description = "Not on board", body = ProblemJson),
-        (status = 429, description = "Too many requests, or the view is not ready"),
-        (status = 500, description = "Ours", body = ProblemJson),
+        (status = 400, description = "Not understood", body = ProblemJson, content_type = "application/problem+json"),
+        (status = 401, description = "No valid key", body = GatewayError),
+        (status = 403, description = "Not allowed", body = ProblemJson, content_type = "application/problem+json"),
+        (status = 404, description = "Not on board", body = ProblemJson, content_type = "application/problem+json"),
+        (status = 429, description = "Too many requests, or the view is not ready", body = GatewayError),
+        (status = 500, description = "Ours", body = ProblemJson, content_type = "application/problem+json"),
     ),
     security(("SubscriptionKey" = []))
 )]

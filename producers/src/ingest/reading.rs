@@ -16,7 +16,7 @@ use schemas::ids::{MessageId, Timestamp};
 use schemas::records::Status;
 use serde::Serialize;
 
-use super::answers;
+use super::answers::{self, GatewayError};
 use super::gate::Pass;
 use super::openapi::{MessageResponse, ProblemJson};
 use super::ports::{Known, NotReady};
@@ -34,12 +34,12 @@ const FRESH: Duration = Duration::from_secs(60);
     ),
     responses(
         (status = 200, description = "The message", body = MessageResponse),
-        (status = 400, description = "Not understood", body = ProblemJson),
-        (status = 401, description = "No valid key"),
-        (status = 403, description = "Not allowed, or another sender's", body = ProblemJson),
-        (status = 404, description = "No such message to this recipient", body = ProblemJson),
-        (status = 429, description = "Too many requests, or the view is not ready"),
-        (status = 500, description = "Ours", body = ProblemJson),
+        (status = 400, description = "Not understood", body = ProblemJson, content_type = "application/problem+json"),
+        (status = 401, description = "No valid key", body = GatewayError),
+        (status = 403, description = "Not allowed, or another sender's", body = ProblemJson, content_type = "application/problem+json"),
+        (status = 404, description = "No such message to this recipient", body = ProblemJson, content_type = "application/problem+json"),
+        (status = 429, description = "Too many requests, or the view is not ready", body = GatewayError),
+        (status = 500, description = "Ours", body = ProblemJson, content_type = "application/problem+json"),
     ),
     security(("SubscriptionKey" = []))
 )]

@@ -3,4 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "here a failed unwrap is a failed law")]
 
 mod batch;
+#[path = "../described/mod.rs"]
+mod described;
 mod ingest;

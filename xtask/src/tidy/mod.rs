@@ -4,6 +4,7 @@
 mod chart;
 mod documents;
 mod exceptions;
+mod hazards;
 mod hygiene;
 mod laws;
 mod rust;
@@ -23,7 +24,7 @@ pub use tree::{Finding, Tree};
 
 type Rule = (&'static str, fn(&Tree) -> Vec<Finding>);
 
-const RULES: [Rule; 20] = [
+const RULES: [Rule; 21] = [
     ("a_file_fits_its_limit", sizes::a_file_fits_its_limit),
     ("a_function_fits_its_limit", sizes::a_function_fits_its_limit),
     ("an_exception_is_still_needed", sizes::an_exception_is_still_needed),
@@ -43,6 +44,7 @@ const RULES: [Rule; 20] = [
     ("what_is_watched_is_exported", watching::what_is_watched_is_exported),
     ("an_alert_has_a_page_and_a_test", watching::an_alert_has_a_page_and_a_test),
     ("a_law_in_a_document_exists", laws::a_law_in_a_document_exists),
+    ("every_hazard_has_its_law", hazards::every_hazard_has_its_law),
     ("no_registry_host_is_named", hygiene::no_registry_host_is_named),
     ("no_path_of_a_machine_is_named", hygiene::no_path_of_a_machine_is_named),
     ("nothing_is_left_unfinished", hygiene::nothing_is_left_unfinished),

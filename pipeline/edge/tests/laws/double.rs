@@ -28,6 +28,8 @@ pub enum Do {
         debug: &'static str,
     },
     MaxStreams(u32),
+    /// Bytes as they are, whole frames or not.
+    Say(Vec<u8>),
     /// Leaves PINGs unanswered from now on.
     Mute,
     Hangup,
@@ -279,6 +281,7 @@ async fn serve(
             match what {
                 Do::Hangup => return Ok(()),
                 Do::Mute => muted = true,
+                Do::Say(bytes) => frames::write(&mut writer, &bytes).await?,
                 Do::Answer(..)
                 | Do::Begin(..)
                 | Do::Data(..)
@@ -365,7 +368,7 @@ async fn obey(
         }
         Do::GoAway { last, code, debug } => out.push(frames::goaway(last, code, debug)),
         Do::MaxStreams(max) => out.push(frames::settings(Some(max))),
-        Do::Mute | Do::Hangup => unreachable!("handled where the connection is"),
+        Do::Mute | Do::Hangup | Do::Say(_) => unreachable!("handled where the connection is"),
     }
     for frame in out {
         frames::write_frame(writer, &frame).await?;

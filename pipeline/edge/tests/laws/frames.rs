@@ -48,13 +48,22 @@ pub async fn read_frame(io: &mut (impl AsyncRead + Unpin)) -> std::io::Result<Fr
 }
 
 pub async fn write_frame(io: &mut (impl AsyncWrite + Unpin), frame: &Frame) -> std::io::Result<()> {
+    write(io, &bytes(frame)).await
+}
+
+pub async fn write(io: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> std::io::Result<()> {
+    io.write_all(bytes).await?;
+    io.flush().await
+}
+
+/// As it travels.
+pub fn bytes(frame: &Frame) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(9 + frame.payload.len());
     bytes.extend_from_slice(&(frame.payload.len() as u32).to_be_bytes()[1..]);
     bytes.extend_from_slice(&[frame.kind, frame.flags]);
     bytes.extend_from_slice(&frame.stream.to_be_bytes());
     bytes.extend_from_slice(&frame.payload);
-    io.write_all(&bytes).await?;
-    io.flush().await
+    bytes
 }
 
 pub fn settings(max_streams: Option<u32>) -> Frame {

@@ -7,6 +7,7 @@
 )]
 
 mod access_token;
+mod cut;
 mod double;
 mod faults;
 mod frames;
@@ -14,3 +15,4 @@ mod provider_token;
 mod providers;
 mod sending;
 mod streams;
+mod token_client;

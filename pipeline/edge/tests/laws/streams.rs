@@ -198,6 +198,7 @@ async fn while_no_connection_is_up_nothing_is_sent_and_it_says_so() {
     assert!(matches!(reply, Reply::Unsent { why: Unsent::NotOpen }), "{reply:?}");
 }
 
+/// Hazard H21, seen in US Notify: workers are killed for their memory under a long run of slow sends.
 #[tokio::test]
 async fn no_more_sends_wait_than_may_wait() {
     let server = Server::scripted(vec![], |_| vec![]);

@@ -5,6 +5,8 @@
 //! does not grow with the file; no text that leaves here holds anything of a row.
 
 mod drive;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod journal;
 mod judge;
 mod options;

@@ -67,6 +67,7 @@ fn race(town: &Town, key: &Incoming, permitted: &Incoming) {
     town.repeat(permitted, citizen);
 }
 
+/// Hazard H25, which nobody tests: a replay brings an erased person back.
 #[tokio::test(flavor = "multi_thread")]
 async fn after_an_erasure_and_its_bound_all_files_and_the_keyring_open_nothing_of_the_erased() {
     let town = Town::start().await;

@@ -3,6 +3,7 @@
 mod attack;
 mod erasure;
 mod keys;
+mod objects;
 mod time;
 mod town;
 

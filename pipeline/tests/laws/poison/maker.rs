@@ -34,8 +34,8 @@ pub struct Maker {
 
 impl Maker {
     /// For the citizen of this code, who is on board with a device of each kind and a mailbox.
-    /// Somebody has already asked for a link that validates an address.
-    pub fn new(keyring: &Path, log: &dyn Log, code: &str, now: Timestamp) -> Self {
+    /// Somebody has already asked for a link that validates an address. Ids run on from `first`.
+    pub fn new(keyring: &Path, log: &dyn Log, code: &str, now: Timestamp, first: u64) -> Self {
         let keyring = Keyring::load(keyring).unwrap();
         let code: FiscalCode = code.parse().unwrap();
         let citizen = keyring.pepper().pseudonym(&code);
@@ -49,7 +49,7 @@ impl Maker {
         let devices = devices.filter(|it| it.citizen == citizen);
         let devices = devices.map(|it| (channel(it.platform), it.installation)).collect();
         let validation = decoded::<MailboxValidation>(log, Topic::Validation).pop().unwrap();
-        let (generation, nth) = (profile.generation, Cell::new(0));
+        let (generation, nth) = (profile.generation, Cell::new(first));
         Self { transit, citizen, generation, devices, validation, now, nth }
     }
 

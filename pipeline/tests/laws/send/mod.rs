@@ -161,6 +161,8 @@ async fn told_to_slow_down_it_waits_and_every_row_is_taken() {
     assert!((1.0..100.0).contains(&slowed), "{slowed} requests were told to slow down");
 }
 
+/// Hazards H5 and H23, seen in ANPR (italia/anpr, issue 4748) and parlaConIO (its issues 3 and 5): rows are
+/// missing from the result, and one error loses what the whole run had reached.
 #[tokio::test]
 async fn killed_in_the_middle_the_next_run_goes_on_and_nothing_is_doubled() {
     let bed = Bed::new(150).await;

@@ -1,8 +1,10 @@
 //! Laws of the citizen API, against the embedded log and a view of it in memory.
 
 mod choices;
+mod described;
 mod doors;
 mod forces;
+mod keysets;
 mod loading;
 mod mailbox;
 mod mirror;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -86,6 +86,10 @@ impl Log {
         serde_json::from_slice(&key.open(Part::Notice, id, &record.notice.0).unwrap()).unwrap()
     }
 
+    pub fn ids(&self) -> Vec<MessageId> {
+        self.records.lock().iter().map(|record| record.message_id).collect()
+    }
+
     pub fn len(&self) -> usize {
         self.records.lock().len()
     }
@@ -124,6 +128,8 @@ impl Contents for Log {
 pub struct View {
     pub lags: AtomicBool,
     pub broken: AtomicBool,
+    /// Times that anybody was looked up, citizen or message.
+    pub lookups: AtomicU64,
     known: Mutex<HashMap<MessageId, Known>>,
     pub citizens: Mutex<HashMap<Pseudonym, Citizen>>,
     changed: Notify,
@@ -164,6 +170,7 @@ impl View {
 #[async_trait]
 impl Statuses for View {
     async fn standing(&self, id: MessageId, wait: Duration) -> Result<Option<Known>, NotReady> {
+        self.lookups.fetch_add(1, Ordering::SeqCst);
         let until = tokio::time::Instant::now() + wait;
         loop {
             let changed = self.changed.notified();
@@ -186,6 +193,7 @@ impl Statuses for View {
 #[async_trait]
 impl Profiles for View {
     async fn citizen(&self, citizen: Pseudonym, _: &ServiceId) -> Result<Citizen, NotReady> {
+        self.lookups.fetch_add(1, Ordering::SeqCst);
         self.readable()?;
         Ok(self.citizens.lock().get(&citizen).cloned().unwrap_or_default())
     }

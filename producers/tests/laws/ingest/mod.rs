@@ -1,9 +1,11 @@
 mod bad_messages;
 mod bounds;
+mod described;
 mod description;
 pub mod fakes;
 mod gateway;
 mod idempotency;
+mod oracle;
 mod privacy;
 mod profiles;
 mod reading;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::support::{Api, PLAIN, SANDBOX, SPECIAL};
 
-fn on_board(api: &Api, inbox_enabled: bool) {
+pub fn on_board(api: &Api, inbox_enabled: bool) {
     let code: sealing::FiscalCode = SANDBOX.parse().unwrap();
     let citizen = api.keyring.pepper().pseudonym(&code);
     let profile: CitizenProfile = serde_json::from_value(json!({
@@ -53,6 +53,7 @@ async fn a_special_service_without_activation_is_not_allowed() {
     }
 }
 
+/// Hazard H19, seen in IO: whoever asks for a code learns who is on board.
 #[tokio::test]
 async fn no_profile_and_inbox_off_are_one_and_the_same_answer() {
     let api = Api::start().await;

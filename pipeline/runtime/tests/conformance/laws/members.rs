@@ -89,6 +89,7 @@ pub fn a_dead_members_share_is_inherited(bed: &dyn Bed) {
     assert_eq!(values_in(bed, OUTPUT), sorted(0..40));
 }
 
+/// Hazard H10, seen wherever breakers pause partitions: a pause loses the partition, or never ends.
 pub fn a_paused_partition_stays_owned_and_delivers_nothing(bed: &dyn Bed) {
     prepare(bed);
     append_values(bed.log(), INPUT, 0..40);
