@@ -22,7 +22,7 @@ impl<'c> Mutator<'c> {
     }
 
     /// One to eight changes of a drawn case.
-    pub fn next(&mut self) -> Vec<u8> {
+    pub fn draw(&mut self) -> Vec<u8> {
         let mut bytes = self.case();
         for _ in 0..self.chance.random_range(1..=8) {
             self.change(&mut bytes);

@@ -46,7 +46,7 @@ fn mutations_of_kept_cases_are_survived() {
                 let kept: Vec<_> = cases(target).into_iter().map(|(_, bytes)| bytes).collect();
                 let mut mutator = Mutator::new(SEED, &kept, target.longest);
                 for _ in 0..MUTATIONS {
-                    survives(target, &mutator.next()).unwrap_or_else(|why| panic!("{why}"));
+                    survives(target, &mutator.draw()).unwrap_or_else(|why| panic!("{why}"));
                 }
             });
         }
@@ -64,7 +64,7 @@ fn a_planted_fault_is_found() {
     for run in planted {
         let target = Target { name: "planted", run, longest: 100 };
         let mut mutator = Mutator::new(SEED, &kept, target.longest);
-        let found = (0..MUTATIONS).any(|_| survives(target, &mutator.next()).is_err());
+        let found = (0..MUTATIONS).any(|_| survives(target, &mutator.draw()).is_err());
         assert!(found);
     }
 }

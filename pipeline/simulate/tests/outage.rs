@@ -56,7 +56,7 @@ fn world(away: &[Channel]) -> Vec<Seen> {
         nth,
         to: known[nth as usize % known.len()].id,
         service: SERVICES[0],
-        time_to_live: if nth % 3 == 0 { SHORT } else { LONG },
+        time_to_live: if nth.is_multiple_of(3) { SHORT } else { LONG },
         fallback: false,
         secure_channels: false,
         spoilt: false,

@@ -49,7 +49,11 @@ impl Described {
         match self.value(name, schema, 0) {
             Value::String(text) if !text.is_empty() => text,
             Value::String(_) => "x".to_owned(),
-            other => other.to_string(),
+            other @ (Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::Array(_)
+            | Value::Object(_)) => other.to_string(),
         }
     }
 
@@ -94,7 +98,9 @@ impl Described {
         let several: Vec<Value> = match &schema["type"] {
             Value::Array(kinds) => kinds.clone(),
             Value::String(kind) => vec![json!(kind)],
-            _ => vec![json!("object")],
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => {
+                vec![json!("object")]
+            }
         };
         let chosen = several.choose(&mut self.chance).and_then(Value::as_str).unwrap_or("string");
         chosen.to_owned()
@@ -142,7 +148,12 @@ impl Described {
                 let nth = self.chance.random_range(0..items.len());
                 self.break_somewhere(&mut items[nth]);
             }
-            other => *other = self.wrong(),
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Array(_)
+            | Value::Object(_) => *value = self.wrong(),
         }
     }
 

@@ -63,10 +63,8 @@ impl Maker {
             let headers = Headers { message_id: Some(id), ..Headers::default() };
             return outgoing(topic, again.citizen, Codec::default().encode(&again), headers);
         }
-        let (lane, channel) = match topic {
-            Topic::Attempt(channel, lane) => (lane, channel),
-            other => (runtime::delay::lane_of(other), Channel::Apns),
-        };
+        let lane = runtime::delay::lane_of(topic);
+        let channel = if let Topic::Attempt(channel, _) = topic { channel } else { Channel::Apns };
         let accepted = self.accepted(id, lane);
         let mut headers = Headers {
             message_id: Some(id),
@@ -77,10 +75,12 @@ impl Maker {
             ..Headers::default()
         };
         let codec = Codec::default();
-        let value = match topic {
-            Topic::Accepted(_) => codec.encode(&accepted),
-            Topic::Permitted(_) => codec.encode(&self.permitted(accepted)),
-            _ => codec.encode(&self.story(accepted, channel)),
+        let value = if matches!(topic, Topic::Accepted(_)) {
+            codec.encode(&accepted)
+        } else if matches!(topic, Topic::Permitted(_)) {
+            codec.encode(&self.permitted(accepted))
+        } else {
+            codec.encode(&self.story(accepted, channel))
         };
         if let Topic::Delay(_, lane) = topic {
             headers.not_before = Some(self.now);

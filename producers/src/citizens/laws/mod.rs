@@ -1,7 +1,7 @@
 //! Laws of the citizen API, against the embedded log and a view of it in memory.
 
 mod choices;
-mod described;
+mod description;
 mod doors;
 mod forces;
 mod keysets;
