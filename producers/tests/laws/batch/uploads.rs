@@ -168,6 +168,7 @@ async fn of_two_uploads_at_once_one_brings_its_rows_and_the_other_is_told() {
     assert_eq!(subjects.len(), 100);
 }
 
+/// Hazard H20, seen in Novu (novuhq/docs, issue 197): nobody can say what a cancel leaves.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cancel_during_an_upload_ends_it_and_the_totals_add_up() {
     let bed = Bed::start().await;

@@ -43,7 +43,9 @@ async fn every_answer_to_a_request_drawn_from_the_description_is_a_documented_on
     }
     let document = api.client.get(api.url("/openapi.json")).send().await.unwrap();
     let mut described = Described::new(&document.text().await.unwrap(), 20_261_125, known);
-    let operations = described.operations();
+    // Batches are files, which nothing here draws yet.
+    let mut operations = described.operations();
+    operations.retain(|operation| !operation.contains("/batches"));
     // What a message comes to is waited for by the clock of the test, which stands.
     for id in api.log.ids() {
         api.view.set(id, |standing| standing.stored = true);
