@@ -5,7 +5,9 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::{bench, chaos, demo, deny, fuzz, helm, incident, mutants, servers, simulate, test, tidy};
+use crate::{
+    bench, chaos, demo, deny, fuzz, helm, incident, mutants, servers, simulate, test, tidy,
+};
 
 /// What a developer of Staffetta can do.
 #[derive(Debug, Parser)]
