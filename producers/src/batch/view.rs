@@ -98,7 +98,7 @@ impl BatchView {
     /// The batch as it is known now.
     ///
     /// # Errors
-    /// [`NotReady`].
+    /// `NotReady`.
     pub fn shown(&self, batch: &str, now: Timestamp) -> Result<Option<Shown>, NotReady> {
         let inner = self.inner.read();
         if !inner.ready {
@@ -154,7 +154,7 @@ impl BatchView {
     /// The state once the owner has answered the order at `offset`; nothing where that takes too long.
     ///
     /// # Errors
-    /// [`NotReady`].
+    /// `NotReady`.
     pub async fn answered(
         &self,
         batch: &str,
