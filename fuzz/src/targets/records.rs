@@ -1,6 +1,5 @@
 //! What lies on the log.
 
-use std::collections::BTreeMap;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -19,9 +18,8 @@ use super::number;
 /// With an id for every subject, so that both framings are written and read.
 static CONFLUENT: LazyLock<Codec> = LazyLock::new(|| {
     let subjects = [r::Story::SUBJECT, r::MessageAccepted::SUBJECT, r::CitizenProfile::SUBJECT];
-    let ids: BTreeMap<String, u32> =
-        subjects.iter().map(|subject| (*subject).to_owned()).zip(1..).collect();
-    Codec::with_registry_ids(ids)
+    let ids = subjects.iter().map(|subject| (*subject).to_owned()).zip((1_u32..).map(Into::into));
+    Codec::with_registry_ids(ids.collect())
 });
 
 /// The bytes as a record of each kind, framed either way.

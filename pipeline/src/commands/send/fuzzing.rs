@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::rows::{Format, rows};
-use super::template::Template;
+use policy::batch::template::Template;
+use producers::batch::rows::{Format, rows};
 
 /// One row: what would be sent, unless the row is at fault.
 pub struct Read {
@@ -27,7 +27,7 @@ pub fn ndjson(bytes: &[u8]) -> Vec<Read> {
 #[must_use]
 pub fn csv(bytes: &[u8], delimiter: u8) -> Vec<Read> {
     let template = Template::parse(TEMPLATE).unwrap_or_else(|fault| panic!("{fault}"));
-    read(bytes, &Format::Csv { template: Arc::new(template), delimiter })
+    read(bytes, &Format::Csv { template: Arc::new(template), delimiter, id: None })
 }
 
 fn read(bytes: &[u8], format: &Format) -> Vec<Read> {
