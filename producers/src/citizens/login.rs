@@ -60,7 +60,7 @@ pub enum LoginError {
     NoKey,
 }
 
-struct Key {
+pub(super) struct Key {
     id: Option<String>,
     algorithm: Algorithm,
     key: DecodingKey,
@@ -196,7 +196,10 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-async fn read_keys(source: &KeySource, client: &reqwest::Client) -> Result<Vec<Key>, LoginError> {
+pub(super) async fn read_keys(
+    source: &KeySource,
+    client: &reqwest::Client,
+) -> Result<Vec<Key>, LoginError> {
     let unreadable = |error: &dyn fmt::Display| LoginError::Unreadable(error.to_string());
     let bytes = match source {
         KeySource::File(path) => tokio::fs::read(path).await.map_err(|e| unreadable(&e))?,

@@ -10,8 +10,9 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-use super::super::{KeySource, Login, LoginConfig};
-use super::rig::{AUDIENCE, CODE, ISSUER, Rig, identity};
+use super::super::KeySource;
+use super::super::login::read_keys;
+use super::rig::{CODE, Rig, identity};
 
 /// A server that sends `head` and then `again` for ever; how many have called.
 async fn server(head: String, again: &'static [u8]) -> (String, Arc<AtomicUsize>) {
@@ -36,17 +37,9 @@ async fn a_key_set_without_end_is_given_up_where_it_is_too_long() {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n{\"keys\":[";
     let (url, _) = server(head.to_owned(), &[b' '; 4_096]).await;
-    let config = LoginConfig {
-        issuer: ISSUER.into(),
-        audience: AUDIENCE.into(),
-        keys: KeySource::Url { url, refresh: Duration::from_secs(60) },
-        claim: "fiscal_code".into(),
-        email: None,
-        leeway: Duration::from_secs(5),
-    };
-    let world = Rig::new().await.world;
-    let opened = Login::open(config, reqwest::Client::new(), world).await;
-    let why = opened.expect_err("no key set").to_string();
+    let source = KeySource::Url { url, refresh: Duration::from_secs(60) };
+    let read = read_keys(&source, &reqwest::Client::new()).await;
+    let why = read.err().expect("no key set").to_string();
     assert!(why.ends_with("longer than 256 KiB"), "{why}");
 }
 
