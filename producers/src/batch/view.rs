@@ -16,6 +16,8 @@ use schemas::records::{BatchChunk, BatchState, MessageStatus};
 use schemas::topics::Topic;
 use tokio::sync::watch;
 
+use crate::ingest::ports::NotReady;
+
 /// Over so long a rate is taken.
 const RATE_OVER: Duration = Duration::from_secs(10);
 
@@ -51,10 +53,6 @@ pub struct Shown {
     /// Rows a second.
     pub rate: f64,
 }
-
-/// The view is behind: nothing may be concluded from it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NotReady;
 
 impl Default for BatchView {
     fn default() -> Self {
@@ -98,7 +96,7 @@ impl BatchView {
     /// The batch as it is known now.
     ///
     /// # Errors
-    /// `NotReady`.
+    /// [`NotReady`].
     pub fn shown(&self, batch: &str, now: Timestamp) -> Result<Option<Shown>, NotReady> {
         let inner = self.inner.read();
         if !inner.ready {
@@ -154,7 +152,7 @@ impl BatchView {
     /// The state once the owner has answered the order at `offset`; nothing where that takes too long.
     ///
     /// # Errors
-    /// `NotReady`.
+    /// [`NotReady`].
     pub async fn answered(
         &self,
         batch: &str,

@@ -9,6 +9,8 @@ use policy::admit::Problem;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::ports::NotReady;
+
 pub const RATE_RETRY_AFTER: &str = "x-rate-limit-retry-after";
 pub const RATE_REMAINING: &str = "x-rate-limit-remaining";
 
@@ -18,6 +20,33 @@ pub const RATE_REMAINING: &str = "x-rate-limit-remaining";
 pub struct GatewayError {
     pub status_code: u16,
     pub message: String,
+}
+
+/// Why a request was not followed.
+pub enum Refusal {
+    Problem(Problem),
+    /// Ours, for now: the same request may come again.
+    NotReady,
+}
+
+impl From<Problem> for Refusal {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(problem)
+    }
+}
+
+impl From<NotReady> for Refusal {
+    fn from(_: NotReady) -> Self {
+        Self::NotReady
+    }
+}
+
+pub fn respond(answer: Result<Response, Refusal>) -> Response {
+    match answer {
+        Ok(response) => response,
+        Err(Refusal::Problem(refused)) => problem(&refused),
+        Err(Refusal::NotReady) => not_taken(),
+    }
 }
 
 pub fn problem(problem: &Problem) -> Response {

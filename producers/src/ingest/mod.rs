@@ -25,7 +25,7 @@ mod shared;
 mod sharing;
 
 pub use address::{TrustedProxy, client_address};
-pub(crate) use answers::{not_taken as try_later, problem};
+pub(crate) use answers::{Refusal, respond};
 pub use config::{IngestConfig, RateConfig};
 pub use gate::Pass;
 pub use limiter::{AccountDemand, Asked, Limiter};

@@ -16,10 +16,10 @@ use schemas::ids::{MessageId, Timestamp};
 use schemas::records::Status;
 use serde::Serialize;
 
-use super::answers::{self, GatewayError};
+use super::answers::{GatewayError, Refusal, respond};
 use super::gate::Pass;
 use super::openapi::{MessageResponse, ProblemJson};
-use super::ports::{Known, NotReady};
+use super::ports::Known;
 use super::router::Ingest;
 
 /// An id that we gave out less than this ago may not have reached the view yet: not known is not unknown.
@@ -49,28 +49,7 @@ pub async fn get_message(
     path: Result<Path<(String, String)>, PathRejection>,
 ) -> Response {
     let (code, id) = path.map_or_else(|_| ("\u{fffd}".into(), "?".into()), |Path(pair)| pair);
-    match answer(&ingest, &pass, &code, &id).await {
-        Ok(response) => response,
-        Err(Refusal::Problem(problem)) => answers::problem(&problem),
-        Err(Refusal::NotReady) => answers::not_taken(),
-    }
-}
-
-enum Refusal {
-    Problem(Problem),
-    NotReady,
-}
-
-impl From<Problem> for Refusal {
-    fn from(problem: Problem) -> Self {
-        Self::Problem(problem)
-    }
-}
-
-impl From<NotReady> for Refusal {
-    fn from(_: NotReady) -> Self {
-        Self::NotReady
-    }
+    respond(answer(&ingest, &pass, &code, &id).await)
 }
 
 async fn answer(ingest: &Ingest, pass: &Pass, code: &str, id: &str) -> Result<Response, Refusal> {

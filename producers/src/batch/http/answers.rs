@@ -16,9 +16,9 @@ use schemas::topics::Topic;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::super::view::{NotReady, Shown};
+use super::super::view::Shown;
 use super::Batches;
-use crate::ingest::Ingest;
+use crate::ingest::{Ingest, Refusal};
 
 /// A batch as its sender sees it.
 #[derive(Serialize, ToSchema)]
@@ -77,24 +77,6 @@ impl BatchAnswer {
             rate_per_second: (rate * 10.0).round() / 10.0,
             seconds_left: waits.then(left).flatten().map(|left| left.as_secs()),
         }
-    }
-}
-
-/// Why a request about a batch was not followed.
-pub enum Refusal {
-    Problem(Problem),
-    NotReady,
-}
-
-impl From<Problem> for Refusal {
-    fn from(problem: Problem) -> Self {
-        Self::Problem(problem)
-    }
-}
-
-impl From<NotReady> for Refusal {
-    fn from(_: NotReady) -> Self {
-        Self::NotReady
     }
 }
 

@@ -18,11 +18,11 @@ use serde_json::Value;
 
 use super::super::chunk;
 use super::super::settings::BatchRequest;
-use super::answers::{self, BatchAnswer, Refusal, ask, conflict, invalid};
-use super::orders::{respond, unsealed};
+use super::answers::{self, BatchAnswer, ask, conflict, invalid};
+use super::orders::unsealed;
 use super::upload::{self, Part};
 use crate::http::{BodyLimits, Read, discard, read_body};
-use crate::ingest::{Ingest, Pass, ProblemJson};
+use crate::ingest::{Ingest, Pass, ProblemJson, Refusal, respond};
 
 /// What a body of rows cannot say itself.
 #[derive(Default, Deserialize)]

@@ -10,8 +10,8 @@ use hyper::StatusCode;
 use policy::admit::{Caller, Problem, may_write};
 use schemas::records::{BatchOrder, BatchState};
 
-use super::answers::{self, BatchAnswer, Refusal, not_found};
-use crate::ingest::{Ingest, Pass, ProblemJson, path_text, problem, try_later};
+use super::answers::{self, BatchAnswer, not_found};
+use crate::ingest::{Ingest, Pass, ProblemJson, Refusal, path_text, respond};
 
 type Id = Result<Path<String>, PathRejection>;
 
@@ -113,14 +113,6 @@ pub fn owned(ingest: &Ingest, pass: &Pass, id: &str) -> Result<BatchState, Refus
         return Err(not_found().into());
     }
     Ok(state)
-}
-
-pub fn respond(answer: Result<Response, Refusal>) -> Response {
-    match answer {
-        Ok(response) => response,
-        Err(Refusal::Problem(refused)) => problem(&refused),
-        Err(Refusal::NotReady) => try_later(),
-    }
 }
 
 /// Ours, for now: a key or a store is not at hand.

@@ -5,9 +5,8 @@ use std::collections::HashSet;
 use schemas::records::BatchState;
 
 use super::super::chunk::{self, Row, Unopened};
-use super::answers::Refusal;
 use super::orders::unsealed;
-use crate::ingest::Ingest;
+use crate::ingest::{Ingest, Refusal};
 
 /// Keyed hashes of rows, or of what tells them apart; bounded.
 #[derive(Default)]

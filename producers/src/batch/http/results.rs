@@ -19,8 +19,8 @@ use utoipa::ToSchema;
 
 use super::super::chunk::{self, Row, Unopened};
 use super::answers::invalid;
-use super::orders::{owned, respond};
-use crate::ingest::{Ingest, Pass, ProblemJson, path_text};
+use super::orders::owned;
+use crate::ingest::{Ingest, Pass, ProblemJson, path_text, respond};
 
 /// What became of one row.
 #[derive(Serialize, ToSchema)]

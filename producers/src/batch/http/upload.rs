@@ -20,12 +20,12 @@ use tokio::sync::mpsc;
 
 use super::super::chunk;
 use super::super::settings::BatchRequest;
-use super::answers::{self, BatchAnswer, Refusal, ask, conflict, invalid};
+use super::answers::{self, BatchAnswer, ask, conflict, invalid};
 use super::intake::{self, Encoding, Intake, Piece, Stop};
-use super::orders::{owned, respond, unsealed};
+use super::orders::{owned, unsealed};
 use super::remembered;
 use crate::http::discard;
-use crate::ingest::{Ingest, Pass, ProblemJson, path_text};
+use crate::ingest::{Ingest, Pass, ProblemJson, Refusal, path_text, respond};
 
 /// Pieces of a body between the network and the reader of rows.
 const PIECES: usize = 8;
